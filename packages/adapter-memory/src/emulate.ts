@@ -1,0 +1,95 @@
+import { KIB, MEMORY, MIB, type Profile, profile, UNLIMITED } from './capabilities.js'
+
+/** Brokers whose limits and abilities the memory broker can take over. */
+export type Emulated = 'rabbitmq' | 'sqs' | 'nats' | 'redis-streams'
+
+const { capabilities: memory } = MEMORY
+
+/** Room for our own headers beside the user's: a history of 8 KiB, a dead-letter record with a stack of 4 KiB, fields. */
+const BOOK_ROOM = 32 * KIB
+
+/**
+ * Each broker's numbers, with the section of `research/brokers.md` they come from. What is not
+ * listed is as in memory: the broker has no limit of the kind, or only the adapter's choice.
+ * Lingers are adapters' choices too, and would only slow an emulation down.
+ */
+const PROFILES: Readonly<Record<Emulated, Profile>> = {
+  rabbitmq: profile({
+    ...memory,
+    limits: {
+      ...memory.limits,
+      bodyBytes: 16 * MIB, // §1.1m: max_message_size of 4.x
+      headerBytes: 64 * KIB - BOOK_ROOM, // §1.1m: amqplib encodes all headers into 65 536 bytes
+      delayResolutionMs: 100, // §1.2: levels count in a unit of ours; W1 begins at 100 ms
+      leaseMs: 30 * 60_000, // §1.1b: consumer_timeout; past it the channel is closed
+      receiveBatch: 2_000, // §1.1a: prefetch of quorum queues
+    },
+    lease: 'connection', // §1.1b
+    retry: 'copy', // §1.4
+    releaseCounts: true, // §1.1c: basic.nack counts, in every version
+    dedupWindowMs: 0, // §1.1h
+    browse: 'lease', // semantics.md D5
+    stats: ['ready', 'consumers'], // §1.1n
+  }),
+  sqs: profile(
+    {
+      ...memory,
+      limits: {
+        ...memory.limits,
+        bodyBytes: MIB - BOOK_ROOM, // §2.1m: attributes share the 1 MiB; 8 KiB of them the user's, the rest ours
+        headerCount: 8, // §2.1m: 10 attributes; one is our bookkeeping, one a body that is no text
+        headerBytes: 8 * KIB, // semantics.md M2: what every broker carries
+        delayResolutionMs: 1_000, // §2.1e. DelaySeconds ends at 900; longer delays hop (§2.2)
+        leaseMs: 12 * 3_600_000, // §2.1b: in all, from the receive
+        sendBatch: 10, // §2.1m
+        sendBatchBytes: MIB - BOOK_ROOM, // §2.1m: the batch shares 1 MiB too
+        receiveBatch: 10, // §2.1a
+        settleBatch: 10, // §2.1o
+      },
+      retry: 'in-place', // §2.1d
+      releaseCounts: true, // §2.1c: every receive counts
+      dedupWindowMs: 0, // §2.1h: standard queues have none
+      browse: 'lease', // semantics.md D5
+      stats: ['ready', 'inFlight', 'delayed'], // §2.1n
+    },
+    1_000, // §2.1b: visibility is in whole seconds
+  ),
+  nats: profile({
+    ...memory,
+    limits: {
+      ...memory.limits,
+      bodyBytes: MIB - 64 * KIB, // §3.1m: max_payload includes headers, which end at 65 535 bytes
+      headerBytes: 64 * KIB - 1 - BOOK_ROOM, // §3.1m
+      delayResolutionMs: 250, // §3.1e: schedules
+      leaseMs: UNLIMITED, // §3.1b: working() has no cap
+      receiveBatch: 1_000, // §3.1d: max_ack_pending
+    },
+    retry: 'in-place', // §3.1d
+    releaseCounts: true, // §5.9
+    dedupWindowMs: 120_000, // §3.1h: duplicate_window
+    stats: ['ready', 'oldestAgeMs'], // §3.1n: num_ack_pending mixes in flight with delayed
+  }),
+  'redis-streams': profile({
+    ...memory,
+    limits: {
+      ...memory.limits,
+      bodyBytes: MIB, // §4.1m: "keep ≤ 1 MiB"
+      delayResolutionMs: 100, // §4.2: the mover runs every 100 ms
+      receiveBatch: 200, // §4.1o: COUNT
+      settleBatch: 200, // §4.1o
+    },
+    retry: 'copy', // §4.1d: moved to the sorted set and added again
+    releaseCounts: true, // §5.9: before 8.8
+    stats: ['ready', 'inFlight', 'delayed', 'oldestAgeMs'], // §4.1n: the consumer count includes dead ones
+  }),
+}
+
+export const EMULATED: readonly string[] = Object.keys(PROFILES)
+
+export function isEmulated(name: string): name is Emulated {
+  return EMULATED.includes(name)
+}
+
+export function profileOf(emulate: Emulated | undefined): Profile {
+  return emulate === undefined ? MEMORY : PROFILES[emulate]
+}

@@ -1,0 +1,6 @@
+export type { Emulated } from './emulate.js'
+export type { MemoryFaults } from './faults.js'
+export { memoryFaults } from './faults.js'
+export type { MemoryOptions } from './memory.js'
+export { memory } from './memory.js'
+export { parseMemoryUrl } from './url.js'

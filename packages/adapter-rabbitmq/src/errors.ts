@@ -1,0 +1,99 @@
+import { type Classified, DriverError } from '@msgloop/core/driver'
+
+const lost: Classified = { code: 'CONNECTION_LOST', retryable: true }
+const unreachable: Classified = { code: 'UNREACHABLE', retryable: true, outcome: 'rejected' }
+const denied: Classified = { code: 'DENIED', retryable: false }
+const notFound: Classified = { code: 'NOT_FOUND', retryable: false }
+const busy: Classified = { code: 'BUSY', retryable: true }
+const tooLarge: Classified = { code: 'TOO_LARGE', retryable: false, outcome: 'rejected' }
+const invalid: Classified = { code: 'INVALID', retryable: false, outcome: 'rejected' }
+const unknown: Classified = { code: 'UNKNOWN', retryable: false }
+
+/** By AMQP reply code, or by the code of a Node.js error. */
+const BY_CODE: Readonly<Record<string, Classified>> = {
+  311: tooLarge,
+  312: notFound,
+  320: lost,
+  402: notFound,
+  403: denied,
+  404: notFound,
+  405: busy,
+  501: lost,
+  502: lost,
+  503: lost,
+  504: lost,
+  505: lost,
+  506: busy,
+  530: denied,
+  540: { code: 'UNSUPPORTED', retryable: false },
+  541: lost,
+  ECONNREFUSED: unreachable,
+  ENOTFOUND: unreachable,
+  EAI_AGAIN: unreachable,
+  EHOSTUNREACH: unreachable,
+  ENETUNREACH: unreachable,
+  ETIMEDOUT: unreachable,
+  ECONNRESET: lost,
+  EPIPE: lost,
+  ERR_STREAM_DESTROYED: lost,
+  /** A header name over 255 bytes, written by amqplib as one byte of length. */
+  ERR_OUT_OF_RANGE: invalid,
+}
+
+/** What only the text tells: amqplib drops the code, or one code means several things. First match wins. */
+const BY_TEXT: readonly (readonly [RegExp, Classified])[] = [
+  [/inequivalent arg/, { code: 'DRIFT', retryable: false }],
+  [/message size .* larger than/, tooLarge],
+  [/exceeds the \d+ byte encoding buffer/, tooLarge],
+  [/is the wrong type; must be/, invalid],
+  [/acknowledgement .* timed out|unknown delivery tag/, lost],
+  [/vhost .* not found/, notFound],
+  [/limit .* reached|vhost .* is down/, busy],
+  [/Handshake terminated by server: (403|530)|ACCESS_REFUSED/, denied],
+  [/closed abruptly during opening handshake/i, unreachable],
+  [/No channels left/, busy],
+  [/PRECONDITION_FAILED/, { code: 'INVALID', retryable: false }],
+  [/Heartbeat timeout|Unexpected close|(channel|connection) (closed|closing|ended)|write after end/i, lost],
+]
+
+/** Sorts what amqplib, Node.js or the broker throws. Total and pure. */
+export function classify(error: unknown): Classified {
+  if (error instanceof DriverError) return error
+  if (!(error instanceof Error)) return unknown
+  if (error.name === 'AbortError') return { code: 'ABORTED', retryable: false }
+  const code = 'code' in error ? String(error.code) : ''
+  // The same codes end a connection that was open; only these system calls happen before it is.
+  const syscall = 'syscall' in error ? error.syscall : undefined
+  if (syscall === 'read' || syscall === 'write') return lost
+  const byText = BY_TEXT.find(([pattern]) => pattern.test(error.message))?.[1]
+  if (byText) return byText
+  if (Object.hasOwn(BY_CODE, code)) return BY_CODE[code] ?? unknown
+  if (/CERT|TLS|SSL|EPROTO/.test(code)) return { ...unreachable, retryable: false }
+  return unknown
+}
+
+/** The end of a connection or channel, as the core should see it: it comes back by itself. */
+export function lostError(what: string, cause: unknown): DriverError {
+  const why = cause instanceof Error ? `: ${cause.message}` : ''
+  return new DriverError('CONNECTION_LOST', `${what} was lost${why}`, { retryable: true, cause })
+}
+
+/** Rejects with `ABORTED` when `signal` aborts first; a result that comes later goes to `late`. */
+export function untilAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+  late: (value: T) => void = () => {},
+): Promise<T> {
+  if (!signal) return work
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      reject(new DriverError('ABORTED', 'stopped waiting for the broker', { cause: signal.reason }))
+      work.then(late, () => {})
+    }
+    if (signal.aborted) return stop()
+    signal.addEventListener('abort', stop, { once: true })
+    work
+      .finally(() => signal.removeEventListener('abort', stop))
+      .then(resolve, reject)
+  })
+}

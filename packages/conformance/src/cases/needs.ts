@@ -1,0 +1,37 @@
+import type { Case } from '../case.js'
+
+type Skip = NonNullable<Case['skip']>
+
+export const needsDisconnect: Skip = (_, harness) =>
+  harness.disconnect ? undefined : 'the harness cannot cut connections'
+
+export const needsOutage: Skip = (_, harness) =>
+  harness.outage ? undefined : 'the harness cannot make the broker unreachable'
+
+export const needsForeign: Skip = (_, harness) =>
+  harness.sendForeign ? undefined : 'the harness has no other client to send with'
+
+export const needsDrifted: Skip = (_, harness) =>
+  harness.declareDrifted ? undefined : 'the harness cannot make a queue with other settings'
+
+export const needsProcess: Skip = (_, harness) =>
+  harness.spawnConsumer ? undefined : 'the harness cannot run a consumer in a process of its own'
+
+export const needsOrder: Skip = (_, harness) => harness.unordered
+
+export const needsRenewable: Skip = ({ lease }) =>
+  lease === 'renewable' ? undefined : 'a lease lasts as long as the connection here'
+
+export const needsConnectionLease: Skip = ({ lease }) =>
+  lease === 'connection' ? undefined : 'a lease outlives its connection here'
+
+/** The first reason of several. */
+export function all(...skips: readonly Skip[]): Skip {
+  return (capabilities, harness) => {
+    for (const skip of skips) {
+      const reason = skip(capabilities, harness)
+      if (reason !== undefined) return reason
+    }
+    return undefined
+  }
+}

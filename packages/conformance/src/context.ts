@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict'
+import type {
+  Broker,
+  BrokerOptions,
+  Capabilities,
+  ConsumeOptions,
+  DeadLetter,
+  FlowEvent,
+  Queue,
+  QueueDefinition,
+  QueueOptions,
+} from '@msgloop/core'
+import { createBroker, defineQueue, flow } from '@msgloop/core'
+import type { Driver, QueueSpec, WireMessage } from '@msgloop/core/driver'
+import type { Harness } from './harness.js'
+import { seededRandom } from './random.js'
+import type { Recorded, Runs } from './runs.js'
+import { recordRuns } from './runs.js'
+import { settled, until } from './wait.js'
+import { witness } from './witness.js'
+
+export interface OpenOptions extends BrokerOptions {
+  /** Puts something between the core and the driver. */
+  readonly wrap?: (driver: Driver) => Driver
+}
+
+export type RawMessage = Partial<WireMessage> & Pick<WireMessage, 'id' | 'body'>
+
+/** What a case works with. Whatever it opens is closed, and whatever it names is deleted, when it is over. */
+export class CaseContext {
+  readonly harness: Harness
+  readonly capabilities: Capabilities
+  /** Aborts when the time of the case is up. */
+  readonly signal: AbortSignal
+  /** In [0, 1), the same in every run of this case. */
+  readonly random: () => number
+  /** Unhandled rejections and uncaught exceptions since the whole run began. */
+  readonly faults: readonly unknown[]
+  readonly #names = new Set<string>()
+  readonly #drivers = new Set<Driver>()
+  readonly #brokers = new Map<Broker, Driver>()
+  readonly #brokerOf = new WeakMap<object, Broker>()
+  readonly #ends: (() => Promise<void> | void)[] = []
+
+  constructor(
+    id: string,
+    harness: Harness,
+    capabilities: Capabilities,
+    signal: AbortSignal,
+    faults: readonly unknown[],
+  ) {
+    this.harness = harness
+    this.capabilities = capabilities
+    this.signal = signal
+    this.random = seededRandom(id)
+    this.faults = faults
+  }
+
+  /** A driver of its own, to speak to the broker without the core. */
+  async driver(): Promise<Driver> {
+    const driver = await this.harness.openDriver()
+    this.#drivers.add(driver)
+    return driver
+  }
+
+  async broker({ wrap, ...options }: OpenOptions = {}): Promise<Broker> {
+    const driver = await this.harness.openDriver()
+    const broker = createBroker(wrap ? wrap(driver) : driver, options)
+    this.#brokers.set(broker, driver)
+    return broker
+  }
+
+  /** A queue name that is deleted in the end, together with `<name>.dlq`. */
+  name(prefix = 'q'): string {
+    const name = this.harness.unique(prefix)
+    this.#names.add(name)
+    return name
+  }
+
+  define<T = unknown>(options: QueueOptions<T> = {}): QueueDefinition<T> {
+    return defineQueue<T>(this.name(), options)
+  }
+
+  /** The queue of a definition, or of a name, through a broker of its own. */
+  async open<T>(definition: QueueDefinition<T> | string, options?: OpenOptions): Promise<Queue<T>> {
+    const broker = await this.broker(options)
+    const queue = broker.queue<T>(definition)
+    this.#brokerOf.set(queue, broker)
+    return queue
+  }
+
+  /** A new queue through a broker of its own. */
+  queue<T = unknown>(options: QueueOptions<T> = {}, open?: OpenOptions): Promise<Queue<T>> {
+    return this.open(this.define(options), open)
+  }
+
+  /** The broker that `open` or `queue` made for this queue. */
+  brokerOf(queue: Queue<never>): Broker {
+    const broker = this.#brokerOf.get(queue)
+    assert.ok(broker, `queue "${queue.name}" was not opened by this case`)
+    return broker
+  }
+
+  /** Declares a queue that nothing was sent to yet, as the core does, and tells with which specification. */
+  async declare(definition: QueueDefinition<unknown>): Promise<QueueSpec> {
+    const { watch, declared } = witness()
+    const queue = await this.open(definition, { wrap: watch })
+    await queue.receive()
+    const spec = declared.find((each) => each.name === definition.name)
+    assert.ok(spec?.kind === 'queue', `nothing was declared for queue "${definition.name}"`)
+    return spec
+  }
+
+  /** Sends what the core would refuse to send, by the driver alone. */
+  async sendRaw(spec: QueueSpec, messages: readonly RawMessage[]): Promise<void> {
+    const driver = await this.driver()
+    const sender = await driver.openSender(spec, this.signal)
+    for (const message of messages) {
+      const outgoing = { delayMs: 0, message: { headers: {}, timestamp: Date.now(), ...message } }
+      assert.deepEqual(await sender.send([outgoing], this.signal), [], 'the driver sends it')
+    }
+    await sender.close()
+  }
+
+  /** Consumes and writes down each handler run. */
+  consume<T>(queue: Queue<T>, handler?: Recorded<T>, options?: ConsumeOptions): Runs<T> {
+    return recordRuns(queue, handler, options)
+  }
+
+  /** Flow events of one queue, from now on. */
+  events(queue: string): FlowEvent[] {
+    const events: FlowEvent[] = []
+    const note = (event: unknown): void => {
+      const step = event as FlowEvent
+      if (step.queue === queue) events.push(step)
+    }
+    flow.subscribe(note)
+    this.#ends.push(() => void flow.unsubscribe(note))
+    return events
+  }
+
+  /** Waits for a fact, as long as the case may last. */
+  until<T>(what: string, read: () => T | Promise<T>, holds: (value: T) => boolean): Promise<T> {
+    return until(this.signal, what, read, holds)
+  }
+
+  /** Waits until a recorder or another list holds at least `count` items. */
+  async count(what: string, list: ArrayLike<unknown>, count: number): Promise<void> {
+    await this.until(
+      `${count} ${what}`,
+      () => list.length,
+      (length) => length >= count,
+    )
+  }
+
+  /** Awaits a promise, and says what it was when the time is up. */
+  settled<T>(what: string, promise: Promise<T>): Promise<T> {
+    return settled(this.signal, what, promise)
+  }
+
+  /** All dead letters of a queue, as soon as there are at least `count`. */
+  dead<T>(queue: Queue<T>, count: number): Promise<DeadLetter<T>[]> {
+    return this.until(
+      `${count} dead letters of queue "${queue.name}"`,
+      () => entriesOf(queue),
+      (entries) => entries.length >= count,
+    )
+  }
+
+  /** Fails when a message can be received. */
+  async empty(queue: Queue<never>, waitMs = 200): Promise<void> {
+    const rest = await queue.receive({ max: 10, wait: waitMs })
+    assert.deepEqual(
+      rest.map((delivery) => delivery.id),
+      [],
+      `queue "${queue.name}" should be empty`,
+    )
+  }
+
+  /** Cuts the connections of this broker's driver. */
+  async disconnect(broker: Broker): Promise<void> {
+    assert.ok(this.harness.disconnect, 'the case needs `disconnect`; it should have been skipped')
+    await this.harness.disconnect(this.#driverOf(broker))
+  }
+
+  /** Makes the broker unreachable for this driver, until the returned function is called. */
+  async outage(broker: Broker): Promise<() => Promise<void>> {
+    assert.ok(this.harness.outage, 'the case needs `outage`; it should have been skipped')
+    const restore = await this.harness.outage(this.#driverOf(broker))
+    let over = false
+    const once = async (): Promise<void> => {
+      if (over) return
+      over = true
+      await restore()
+    }
+    this.#ends.push(once)
+    return once
+  }
+
+  /** Called by the runner. Closes and deletes everything. */
+  async cleanup(): Promise<void> {
+    for (const end of this.#ends) await end()
+    await Promise.all([...this.#brokers.keys()].map((broker) => broker.close({ timeout: 500 })))
+    await Promise.all([...this.#drivers].map((driver) => driver.close()))
+    if (this.#names.size === 0) return
+    const driver = await this.harness.openDriver()
+    try {
+      for (const name of this.#names) {
+        await driver.admin.delete(specOf(name), AbortSignal.timeout(5_000))
+        await driver.admin.delete(deadLetterSpecOf(name), AbortSignal.timeout(5_000))
+      }
+    } finally {
+      await driver.close()
+    }
+  }
+
+  #driverOf(broker: Broker): Driver {
+    const driver = this.#brokers.get(broker)
+    assert.ok(driver, 'the broker was not opened by this case')
+    return driver
+  }
+}
+
+export async function entriesOf<T>(
+  queue: Queue<T>,
+  ...args: Parameters<Queue<T>['deadLetters']['list']>
+): Promise<DeadLetter<T>[]> {
+  const entries: DeadLetter<T>[] = []
+  for await (const entry of queue.deadLetters.list(...args)) entries.push(entry)
+  return entries
+}
+
+const COMMON = { kind: 'queue', leaseMs: 30_000, dedupWindowMs: 0, order: 'none', lanes: false } as const
+
+function specOf(name: string): QueueSpec {
+  return { ...COMMON, name, role: 'work', deadLetter: `${name}.dlq`, deliveryLimit: 100 }
+}
+
+function deadLetterSpecOf(name: string): QueueSpec {
+  return { ...COMMON, name: `${name}.dlq`, role: 'dead-letter' }
+}

@@ -1,0 +1,109 @@
+import { performance } from 'node:perf_hooks'
+import type { Capabilities } from '@msgloop/core'
+import type { Case } from './case.js'
+import { CASE_TIMEOUT_MS } from './case.js'
+import { cases as allCases } from './cases/index.js'
+import { CaseContext } from './context.js'
+import { describe } from './expect.js'
+import type { Harness } from './harness.js'
+import { watchProcess } from './process-faults.js'
+import type { CaseResult, Report } from './report.js'
+import { pause, settled } from './wait.js'
+
+export interface RunOptions {
+  /** Which cases. Default: all. */
+  readonly filter?: (candidate: Case) => boolean
+  /** Cases that run at once. Default 8. Exclusive ones run alone, after the others. */
+  readonly concurrency?: number
+  /** Told of each result as it comes. */
+  readonly onResult?: (result: CaseResult) => void
+}
+
+/** Runs the suite against one broker. Rejects only when no driver can be opened. */
+export async function runCases(harness: Harness, options: RunOptions = {}): Promise<Report> {
+  const { filter = () => true, concurrency = 8, onResult } = options
+  const chosen = allCases.filter(filter)
+  const capabilities = await readCapabilities(harness)
+  const faults = watchProcess()
+  const results = new Map<Case, CaseResult>()
+  const startedAt = new Date().toISOString()
+  const runAll = async (waiting: Case[]): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const result = await runCase(next, harness, capabilities, faults.list)
+      results.set(next, result)
+      onResult?.(result)
+    }
+  }
+  try {
+    const parallel = chosen.filter((candidate) => !candidate.exclusive)
+    await Promise.all(Array.from({ length: concurrency }, () => runAll(parallel)))
+    await runAll(chosen.filter((candidate) => candidate.exclusive))
+  } finally {
+    faults.stop()
+  }
+  return {
+    adapter: harness.adapter,
+    version: harness.version,
+    startedAt,
+    node: process.version,
+    results: chosen.flatMap((candidate) => results.get(candidate) ?? []),
+  }
+}
+
+export async function readCapabilities(harness: Harness): Promise<Capabilities> {
+  const driver = await harness.openDriver()
+  await driver.close()
+  return driver.capabilities
+}
+
+/** Runs one case, bounded in time, and cleans up behind it. Never rejects. */
+export async function runCase(
+  candidate: Case,
+  harness: Harness,
+  capabilities: Capabilities,
+  faults: readonly unknown[],
+): Promise<CaseResult> {
+  const { id, clauses, name } = candidate
+  const begun = performance.now()
+  const result = (rest: Pick<CaseResult, 'status' | 'reason' | 'error'>): CaseResult => ({
+    id,
+    clauses,
+    name,
+    ms: Math.round(performance.now() - begun),
+    ...rest,
+  })
+  const reason = candidate.skip?.(capabilities, harness)
+  if (reason === '') return result({ status: 'failed', reason: 'it was skipped without a reason' })
+  if (reason !== undefined) return result({ status: 'skipped', reason })
+
+  const timeoutMs = candidate.timeoutMs ?? CASE_TIMEOUT_MS
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(), timeoutMs)
+  const t = new CaseContext(id, harness, capabilities, controller.signal, faults)
+  const problems: unknown[] = []
+  try {
+    await bounded(`the case to end within ${timeoutMs} ms`, controller.signal, candidate.run(t))
+  } catch (error) {
+    problems.push(error)
+  }
+  clearTimeout(timer)
+  try {
+    await bounded('the cleanup to end', AbortSignal.timeout(CLEANUP_MS), t.cleanup())
+  } catch (error) {
+    problems.push(error)
+  }
+  const [error] = problems
+  if (problems.length === 0) return result({ status: 'passed' })
+  return result({ status: 'failed', reason: problems.map(describe).join('; then, cleaning up: '), error })
+}
+
+const CLEANUP_MS = 10_000
+/** The waits inside a case end on the same signal, and say more. */
+const GRACE_MS = 250
+
+function bounded(what: string, signal: AbortSignal, work: Promise<void>): Promise<void> {
+  const late = new AbortController()
+  const abort = (): void => void pause(GRACE_MS).then(() => late.abort())
+  signal.addEventListener('abort', abort, { once: true })
+  return settled(late.signal, what, work).finally(() => signal.removeEventListener('abort', abort))
+}

@@ -1,0 +1,323 @@
+import { hostname } from 'node:os'
+import { reconnectDelayMs } from './backoff.js'
+import type { Book } from './book.js'
+import { readBook } from './book.js'
+import type { CancelTimer } from './clock.js'
+import { sleep } from './clock.js'
+import type { Consumer, ConsumeOptions, ConsumerState, Handler } from './consumer.js'
+import type { Context } from './context.js'
+import { decodeFor } from './decode.js'
+import type { Duration } from './duration.js'
+import { milliseconds } from './duration.js'
+import { MsgloopError } from './error.js'
+import { flow } from './flow.js'
+import type { Held } from './held.js'
+import { Incoming } from './incoming.js'
+import { Intake } from './intake.js'
+import type { Judgement } from './judge.js'
+import { ACK, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
+import type { Message } from './message.js'
+import { onlyKnown, positiveInteger, wholeNumber } from './options.js'
+import type { ResolvedQueue } from './resolved-queue.js'
+import { compose, runHandler } from './run-handler.js'
+import { Settler } from './settler.js'
+import { publishStep } from './steps.js'
+import { Trouble } from './trouble.js'
+
+/** How long one `receive` waits: the longest SQS allows; shorter ones only cost. */
+const POLL_MS = 20_000
+/** Errors that time alone will not mend: the consumer ends. */
+const FATAL = new Set(['DRIFT', 'UNSUPPORTED', 'INVALID', 'CLOSED'])
+
+const KNOWN: readonly (keyof ConsumeOptions)[] = [
+  'concurrency',
+  'prefetch',
+  'handlerTimeout',
+  'middleware',
+  'name',
+  'onError',
+]
+let made = 0
+
+interface Gate {
+  readonly resolve: () => void
+  readonly reject: (error: MsgloopError) => void
+}
+
+/** Fetches, feeds the handler, settles; replaces its intake whenever it must. */
+export class ConsumerLoop<T> implements Consumer {
+  readonly name: string
+  readonly queue: string
+  readonly ready: Promise<void>
+  readonly #context: Context
+  readonly #resolved: ResolvedQueue<T>
+  readonly #run: (message: Message<T>) => unknown
+  readonly #settler: Settler
+  readonly #trouble: Trouble
+  readonly #prefetch: number
+  readonly #closed: () => void
+  readonly #handlerTimeoutMs: number | undefined
+  readonly #stop = new AbortController()
+  readonly #running = new Set<Held>()
+  /** Received and waiting for a slot; empty unless `prefetch` is more than 0. */
+  #waiting: Held[] = []
+  #concurrency: number
+  #state: ConsumerState = 'running'
+  /** Aborts to end the current intake: paused, closing, or another concurrency. */
+  #turn = new AbortController()
+  #wake: (() => void) | undefined
+  #drained: (() => void)[] = []
+  #pausing: (() => void)[] = []
+  /** Intakes that are not closed yet. */
+  readonly #intakes = new Set<Promise<void>>()
+  readonly #gate: Gate
+  #closing: Promise<void> | undefined
+  readonly #loop: Promise<void>
+
+  constructor(
+    context: Context,
+    resolved: ResolvedQueue<T>,
+    handler: Handler<T>,
+    options: ConsumeOptions,
+    closed: () => void,
+  ) {
+    const at = `consume of queue "${resolved.definition.name}"`
+    onlyKnown(at, options, KNOWN)
+    if (typeof handler !== 'function') throw new MsgloopError('INVALID', `${at}: the handler must be a function`)
+    this.name = options.name ?? `${hostname()}:${process.pid}:${++made}`
+    this.queue = resolved.definition.name
+    this.#context = context
+    this.#closed = closed
+    this.#resolved = resolved
+    this.#concurrency = positiveInteger(`${at}: option "concurrency"`, options.concurrency ?? 16)
+    this.#prefetch = wholeNumber(`${at}: option "prefetch"`, options.prefetch ?? 0)
+    this.#handlerTimeoutMs =
+      options.handlerTimeout === undefined
+        ? undefined
+        : milliseconds(`${at}: option "handlerTimeout"`, options.handlerTimeout)
+    this.#run = compose([...resolved.middleware, ...(options.middleware ?? [])], handler)
+    this.#trouble = new Trouble(`consumer ${this.name} of queue "${this.queue}"`, options.onError)
+    this.#settler = new Settler(context, resolved, this.name, this.#trouble)
+    let gate: Gate = { resolve() {}, reject() {} }
+    this.ready = new Promise((resolve, reject) => {
+      gate = { resolve, reject }
+    })
+    this.ready.catch(() => {})
+    this.#gate = gate
+    this.#loop = this.#turns()
+  }
+
+  get state(): ConsumerState {
+    return this.#state
+  }
+
+  get running(): number {
+    return this.#running.size
+  }
+
+  get concurrency(): number {
+    return this.#concurrency
+  }
+
+  set concurrency(value: number) {
+    const concurrency = positiveInteger(`consumer of queue "${this.queue}": "concurrency"`, value)
+    if (concurrency === this.#concurrency) return
+    this.#concurrency = concurrency
+    this.#turn.abort()
+  }
+
+  async pause(): Promise<void> {
+    if (this.#state === 'running') {
+      this.#state = 'paused'
+      this.#turn.abort()
+    }
+    if (this.#state === 'paused') await new Promise<void>((resolve) => this.#pausing.push(resolve))
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return
+    this.#state = 'running'
+    this.#wake?.()
+  }
+
+  close(options: { readonly timeout?: Duration } = {}): Promise<void> {
+    this.#closing ??= this.#close(milliseconds('consumer.close: option "timeout"', options.timeout ?? '30s'))
+    return this.#closing
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.#state = 'closing'
+    this.#stop.abort()
+    this.#turn.abort()
+    this.#wake?.()
+    let cancel: CancelTimer = () => {}
+    const deadline = new Promise<void>((resolve) => {
+      cancel = this.#context.clock.after(timeoutMs, () => {
+        this.#abandon()
+        resolve()
+      })
+    })
+    await this.#loop
+    await Promise.race([this.#idle(), deadline])
+    cancel()
+    await this.#idle()
+    await Promise.all(this.#intakes)
+    this.#state = 'closed'
+    this.#closed()
+    this.#gate.reject(new MsgloopError('CLOSED', `consumer of queue "${this.queue}" was closed`))
+  }
+
+  /** Past the deadline: handlers are told to stop, and what they hold is given back without them. */
+  #abandon(): void {
+    const reason = new MsgloopError('CLOSED', `consumer of queue "${this.queue}" was closed before the handler ended`)
+    for (const held of [...this.#running]) {
+      held.abort(reason)
+      void this.#end(held, RELEASE, readBook(held.delivery))
+    }
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#drained.push(resolve))
+  }
+
+  /** One intake after the other, for ever. */
+  async #turns(): Promise<void> {
+    const { capabilities } = this.#context.driver
+    const { definition, maxLeaseMs } = this.#resolved
+    for (let attempt = 1; !this.#stop.signal.aborted; attempt++) {
+      this.#turn = new AbortController()
+      for (const resolve of this.#pausing.splice(0)) resolve()
+      if (this.#state === 'paused') {
+        await this.#woken()
+        continue
+      }
+      let intake: Intake | undefined
+      try {
+        intake = await Intake.open(
+          this.#context,
+          this.#resolved,
+          {
+            prefetch: Math.max(1, this.#concurrency + this.#prefetch),
+            leaseMs: Math.min(definition.leaseMs, capabilities.limits.leaseMs),
+            maxLeaseMs,
+            consumer: this.name,
+          },
+          this.#stop.signal,
+        )
+        this.#gate.resolve()
+        await this.#feed(intake, () => {
+          attempt = 0
+        })
+      } catch (error) {
+        if (this.#stop.signal.aborted) return
+        this.#trouble.report(error)
+        if (error instanceof MsgloopError && !error.retryable) {
+          this.#gate.reject(error)
+          if (FATAL.has(error.code)) {
+            this.#state = 'closed'
+            return
+          }
+        }
+        await sleep(this.#context.clock, reconnectDelayMs(Math.max(1, attempt), this.#context.random), this.#stop.signal)
+      } finally {
+        if (intake) await this.#giveUp(intake)
+      }
+    }
+  }
+
+  async #feed(intake: Intake, received: () => void): Promise<void> {
+    const { receiveBatch } = this.#context.driver.capabilities.limits
+    const turn = this.#turn.signal
+    while (!turn.aborted) {
+      while (this.#waiting.length > 0 && this.#running.size < this.#concurrency) this.#start(this.#waiting.shift())
+      const room = this.#concurrency + this.#prefetch - this.#running.size - this.#waiting.length
+      if (room <= 0) {
+        await this.#woken()
+        continue
+      }
+      const batch = await intake.receive(Math.min(room, receiveBatch), POLL_MS, turn)
+      if (batch.length > 0) received()
+      for (const held of batch) {
+        if (turn.aborted) this.#waiting.push(held)
+        else if (this.#running.size < this.#concurrency) this.#start(held)
+        else this.#waiting.push(held)
+      }
+    }
+  }
+
+  /** Unstarted deliveries go back at once; running ones are settled through the intake they came by. */
+  async #giveUp(intake: Intake): Promise<void> {
+    const unstarted = this.#waiting
+    this.#waiting = []
+    await Promise.all(unstarted.map((held) => this.#settler.settle(held, RELEASE, readBook(held.delivery))))
+    const closed = intake.retire().finally(() => this.#intakes.delete(closed))
+    this.#intakes.add(closed)
+    await intake.stop()
+  }
+
+  #start(held: Held | undefined): void {
+    if (!held) return
+    this.#running.add(held)
+    void this.#process(held)
+  }
+
+  async #process(held: Held): Promise<void> {
+    const book = readBook(held.delivery)
+    const early = beforeUserCode(this.#context, this.#resolved, held, book)
+    if (early) return await this.#end(held, early, book)
+    let decoded = decodeFor(this.#resolved, held.delivery.message)
+    if (decoded instanceof Promise) decoded = await decoded
+    if (!decoded.ok) {
+      const judged = deadLetter(this.#context, this.#resolved.definition, book, decoded.reason, decoded.error)
+      return await this.#end(held, judged, book)
+    }
+    const at = this.#context.clock.now()
+    if (flow.hasSubscribers) this.#started(held, book)
+    const message = new Incoming(held, book, decoded.body, this.queue)
+    const outcome = await runHandler(this.#run, message, held, this.#context.clock, this.#handlerTimeoutMs)
+    const durationMs = this.#context.clock.now() - at
+    if (!this.#running.has(held)) return
+    const judged = outcome.ok
+      ? ACK
+      : judgeFailure(this.#context, this.#resolved.definition, this.#resolved.spec.role, book, {
+          error: outcome.error,
+          at,
+          durationMs,
+          consumer: this.name,
+        })
+    await this.#end(held, judged, book, durationMs)
+  }
+
+  async #end(held: Held, judged: Judgement, book: Book, durationMs?: number): Promise<void> {
+    // Settled or abandoned by somebody else meanwhile.
+    if (!this.#running.has(held) || held.settling) return
+    await this.#settler.settle(held, judged, book, durationMs)
+    this.#running.delete(held)
+    this.#wake?.()
+    if (this.#running.size === 0) for (const resolve of this.#drained.splice(0)) resolve()
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      const turn = this.#turn.signal
+      const done = (): void => {
+        this.#wake = undefined
+        turn.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#wake = done
+      turn.addEventListener('abort', done, { once: true })
+    })
+  }
+
+  #started(held: Held, book: Book): void {
+    const { attempt, deliveries } = book
+    publishStep(this.#context, held.delivery.message, {
+      step: 'started',
+      queue: this.queue,
+      consumer: this.name,
+      attempt,
+      deliveries,
+    })
+  }
+}

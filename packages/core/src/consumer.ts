@@ -1,0 +1,51 @@
+import type { Duration } from './duration.js'
+import type { Message } from './message.js'
+
+/**
+ * Returning settles with ack; throwing is judged by the queue's retry policy.
+ * Throw `Reject` to dead-letter at once, `RetryAfter` to choose the delay.
+ */
+export type Handler<T> = (body: T, message: Message<T>) => unknown
+
+/** Wraps handlers. Runs in the order given, outermost first; not calling `next` skips the handler. */
+export type Middleware = (message: Message<unknown>, next: () => Promise<unknown>) => Promise<unknown>
+
+export interface ConsumeOptions {
+  /** Most handlers running at once. Default 16. */
+  readonly concurrency?: number
+  /** Messages fetched ahead beyond free slots. Default 0: none waits here while another consumer is idle. */
+  readonly prefetch?: number
+  /** A handler that has not ended after this long has failed. Default: no limit but `maxLease`. */
+  readonly handlerTimeout?: Duration
+  readonly middleware?: readonly Middleware[]
+  /** Shown in events and in attempt records. Default `<host>:<pid>:<n>`. */
+  readonly name?: string
+  /**
+   * Told of trouble that no caller sees: a fetch or a settle that failed and is being tried again.
+   * Default: a process warning, once per kind.
+   */
+  readonly onError?: (error: unknown) => void
+}
+
+export type ConsumerState = 'running' | 'paused' | 'closing' | 'closed'
+
+/** The running loop that feeds a handler. */
+export interface Consumer {
+  readonly name: string
+  readonly queue: string
+  readonly state: ConsumerState
+  /** Handlers running right now. */
+  readonly running: number
+  /** Resolves when it first receives from the broker; rejects when it never can (`DENIED`, `DRIFT`, …). */
+  readonly ready: Promise<void>
+  concurrency: number
+  /** Stops fetching and gives back what no handler has started. Running handlers go on. */
+  pause(): Promise<void>
+  resume(): void
+  /**
+   * Stops fetching, lets running handlers finish and settle, and resolves when it is truly over.
+   * After `timeout` (default 30 s) it aborts `message.signal` and releases what is still running.
+   * May be called twice, and by two callers.
+   */
+  close(options?: { readonly timeout?: Duration }): Promise<void>
+}

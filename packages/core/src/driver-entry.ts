@@ -1,0 +1,36 @@
+export type { CancelTimer, Clock } from './clock.js'
+export { sleep, systemClock } from './clock.js'
+export type {
+  Admin,
+  BrowsePage,
+  Capabilities,
+  Classified,
+  DeadReason,
+  Delivery,
+  Destination,
+  Drift,
+  Driver,
+  ErrorCode,
+  Failure,
+  Guarantee,
+  Lane,
+  Limits,
+  NativeDeath,
+  Outgoing,
+  QueueSpec,
+  QueueStats,
+  Receiver,
+  ReceiverOptions,
+  Sender,
+  SendOutcome,
+  Settlement,
+  Source,
+  SubscriptionSpec,
+  TopicSpec,
+  Topology,
+  Verdict,
+  WireMessage,
+} from './driver.js'
+export { DriverError } from './driver-error.js'
+export { BOOK_HEADERS, FIELD_HEADERS, RESERVED_PREFIX } from './headers.js'
+export { Inbox } from './inbox.js'

@@ -1,0 +1,346 @@
+/**
+ * The driver SPI. Adapters implement it, the core consumes it, applications never import it.
+ *
+ * The core behaves, a driver translates: no driver retries, wraps errors, logs, or holds a timer
+ * for policy. Batches go in, outcomes come back per item, nothing is all-or-nothing.
+ */
+
+/** Codes every error is sorted into. A closed list: programs act on it, never on messages. */
+export type ErrorCode =
+  /** Used after `close()`. */
+  | 'CLOSED'
+  /** The connection, channel or session went away; it comes back by itself. */
+  | 'CONNECTION_LOST'
+  /** The broker could not be reached at all. */
+  | 'UNREACHABLE'
+  /** Wrong credentials, or no permission. */
+  | 'DENIED'
+  /** The queue (or vhost, stream, …) does not exist. */
+  | 'NOT_FOUND'
+  /** The object exists with other settings than the ones declared. */
+  | 'DRIFT'
+  /** Bad input, found before any I/O wherever it can be. */
+  | 'INVALID'
+  /** Over a size or count limit. */
+  | 'TOO_LARGE'
+  /** The broker lacks what was asked for. */
+  | 'UNSUPPORTED'
+  /** The caller's `signal` aborted. */
+  | 'ABORTED'
+  /** Not finished in time. */
+  | 'TIMEOUT'
+  /** The broker refuses for now: throttled, full, or blocked by an alarm. */
+  | 'BUSY'
+  /** The delivery is no longer ours. */
+  | 'LEASE_LOST'
+  /** The delivery was settled before, in another way. */
+  | 'SETTLED'
+  /** The package of an adapter is not installed. */
+  | 'ADAPTER_MISSING'
+  /** The handler at the other end of a request failed. */
+  | 'REMOTE'
+  | 'UNKNOWN'
+
+/** What a failed send means for the message: certainly not stored, or perhaps stored. */
+export type SendOutcome = 'rejected' | 'unknown'
+
+/** A sorted native error. */
+export interface Classified {
+  readonly code: ErrorCode
+  /** Whether the same call may succeed later without anybody changing anything. */
+  readonly retryable: boolean
+  /** For sends. Absent means `unknown`: only a driver that is certain says `rejected`. */
+  readonly outcome?: SendOutcome
+}
+
+export type Lane = 'high' | 'normal' | 'low'
+export type Guarantee = 'at-most-once' | 'at-least-once' | 'exactly-once'
+export type DeadReason = 'exhausted' | 'rejected' | 'undecodable' | 'invalid' | 'expired' | 'crash-loop'
+
+/** What a driver must have in place for a queue. */
+export interface QueueSpec {
+  readonly kind: 'queue'
+  readonly name: string
+  readonly role: 'work' | 'dead-letter'
+  /** The queue that takes this one's dead letters. Present exactly when `role` is `work`. */
+  readonly deadLetter?: string
+  /**
+   * Hand-overs after which the broker's own dead-lettering steps in; present exactly when `role` is
+   * `work`, and always above the core's own limit, which dead-letters with a record.
+   */
+  readonly deliveryLimit?: number
+  readonly leaseMs: number
+  /** How long the broker keeps a message. Absent: the broker's longest. */
+  readonly retentionMs?: number
+  /** For how long the broker must drop a second message of the same id. 0: not at all. */
+  readonly dedupWindowMs: number
+  readonly order: 'none' | 'key'
+  readonly lanes: boolean
+}
+
+/** A topic: every subscription gets its own copy of what is published. */
+export interface TopicSpec {
+  readonly kind: 'topic'
+  readonly name: string
+}
+
+/** One durable, independent reader group of a topic. */
+export interface SubscriptionSpec extends Omit<QueueSpec, 'kind'> {
+  readonly kind: 'subscription'
+  readonly topic: string
+  /** `*` is one segment, a final `#` is zero or more. */
+  readonly patterns: readonly string[]
+}
+
+export type Destination = QueueSpec | TopicSpec
+export type Source = QueueSpec | SubscriptionSpec
+export type Topology = QueueSpec | TopicSpec | SubscriptionSpec
+
+/**
+ * A message as it travels: encoded, validated, within `capabilities`.
+ *
+ * Every field but `id`, `body`, `headers` and `timestamp` is optional, and is put where the broker
+ * has a native place for it, so that foreign clients see and can set it.
+ */
+export interface WireMessage {
+  readonly id: string
+  readonly body: Uint8Array
+  /** User headers, and the core's own bookkeeping in names beginning `msgloop-`. */
+  readonly headers: Readonly<Record<string, string>>
+  /** When it was first sent, epoch ms. 0 where a foreign client did not say. */
+  readonly timestamp: number
+  readonly contentType?: string | undefined
+  readonly type?: string | undefined
+  readonly schemaVersion?: string | undefined
+  readonly correlationId?: string | undefined
+  readonly causationId?: string | undefined
+  readonly key?: string | undefined
+  readonly lane?: Lane | undefined
+  /** Epoch ms after which no handler may see it. */
+  readonly expiresAt?: number | undefined
+  readonly traceparent?: string | undefined
+  readonly tracestate?: string | undefined
+}
+
+/** A message to send. */
+export interface Outgoing {
+  readonly message: WireMessage
+  /** Wait this long before it can be received. A multiple of `delayResolutionMs`; 0 means now. */
+  readonly delayMs: number
+}
+
+/** How the broker itself dead-lettered a message, when no msgloop process did. */
+export interface NativeDeath {
+  readonly reason: DeadReason
+  readonly source?: string
+  /** Epoch ms. */
+  readonly at?: number
+}
+
+/** One handing-over of a message to this client. `token` is opaque to the core. */
+export interface Delivery<Token = unknown> {
+  readonly token: Token
+  readonly message: WireMessage
+  /** Hand-overs of this message so far, this one included: 1 on the first. */
+  readonly deliveries: number
+  /**
+   * Number of this attempt, where the broker counts retries itself (`capabilities.retry` is
+   * `in-place`). Absent where a retry is a new copy: the core then reads its own header.
+   */
+  readonly attempt?: number
+  readonly nativeDeath?: NativeDeath
+  /** The client library's own object. */
+  readonly native: unknown
+}
+
+/**
+ * The fate of a delivery.
+ *
+ * `retry`: it failed; show it again after `delayMs` (a multiple of `delayResolutionMs`; 0 means now).
+ * `release`: it was not processed; show it again at once. Should not count as an attempt.
+ * `move`: store a copy in queue `to`, then take it off this one: dead-lettering, and replay.
+ * The copy has no expiry and no delay. Where the broker can do this atomically or drop a second
+ * copy by id, the driver does.
+ *
+ * `headers` of `retry` and `move` are the reserved headers of the copy; reserved headers of the
+ * original that are not listed are dropped, user headers stay. A driver that retries in place
+ * ignores those of `retry`. Copy, wait for the confirm, then ack; never the reverse.
+ */
+export type Verdict =
+  | { readonly kind: 'ack' }
+  | { readonly kind: 'retry'; readonly delayMs: number; readonly headers: Readonly<Record<string, string>> }
+  | { readonly kind: 'release' }
+  | { readonly kind: 'move'; readonly to: string; readonly headers: Readonly<Record<string, string>> }
+
+export interface Settlement<Token = unknown> {
+  readonly token: Token
+  readonly verdict: Verdict
+}
+
+/** One item of a batch that did not go through. Items not listed succeeded. */
+export interface Failure {
+  readonly index: number
+  readonly error: unknown
+}
+
+/** All methods may be called concurrently. None retries; none wraps errors. */
+export interface Sender {
+  /**
+   * Sends 1..`limits.sendBatch` messages in order and resolves once the broker has taken
+   * responsibility for each, or has failed it. Throws when all failed for one reason. On abort it
+   * ends at once, failing the unconfirmed. Batches begun in order are stored in order.
+   */
+  send(batch: readonly Outgoing[], signal: AbortSignal): Promise<readonly Failure[]>
+  close(): Promise<void>
+}
+
+export interface ReceiverOptions {
+  /** Most deliveries handed over or fetched, and not yet settled. */
+  readonly prefetch: number
+  readonly leaseMs: number
+  /** Shown by the broker's own tools where it can be. */
+  readonly consumer: string
+  /**
+   * Called at most once, when the receiver can no longer settle (connection or channel gone):
+   * its unsettled deliveries are no longer ours. Drivers whose leases outlive connections do not call it.
+   */
+  readonly onLost: (error: unknown) => void
+}
+
+/** All methods may be called concurrently. None retries; none wraps errors. */
+export interface Receiver<Token = unknown> {
+  /**
+   * Resolves with 1..`max` deliveries as soon as any is there, or with none after `waitMs`. With
+   * `waitMs` 0 too it returns what the broker has: a driver that is pushed to awaits the first push.
+   * Aborting means "stop waiting", never "discard": what the broker has assigned is returned or kept.
+   * A rejection ends this receiver's intake (the core opens another); it can still settle.
+   */
+  receive(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Delivery<Token>[]>
+  /**
+   * Tells the broker the fate of deliveries. Settling what is settled is not a failure; settling
+   * what is no longer ours fails with `LEASE_LOST` and never touches another delivery.
+   */
+  settle(batch: readonly Settlement<Token>[]): Promise<readonly Failure[]>
+  /** Renews leases for `leaseMs` from now. Present exactly when `capabilities.lease` is `renewable`. */
+  extend?(tokens: readonly Token[], leaseMs: number): Promise<readonly Failure[]>
+  /**
+   * Fetches no more, and gives back what was fetched but not yet returned by `receive`.
+   * `settle` and `extend` go on working. May be called twice.
+   */
+  stop(): Promise<void>
+  /** `stop`, then lets go: what is unsettled returns to the broker. */
+  close(): Promise<void>
+}
+
+/** One difference between what is declared and what the broker has. */
+export interface Drift {
+  /** `queue "orders"`, `binding of queue "orders"`, … */
+  readonly object: string
+  /** Absent when the whole object is missing. */
+  readonly field?: string
+  readonly expected: string
+  readonly actual: string
+}
+
+/** Numbers of one queue; `undefined` where the broker cannot tell, never a guess. */
+export interface QueueStats {
+  /** Receivable now. */
+  readonly ready: number | undefined
+  /** Handed over, not settled. */
+  readonly inFlight: number | undefined
+  /** Waiting for a delay or a retry. */
+  readonly delayed: number | undefined
+  /** Entries of the dead-letter queue. Filled in by the core. */
+  readonly dead: number | undefined
+  readonly oldestAgeMs: number | undefined
+  readonly consumers: number | undefined
+}
+
+export interface BrowsePage {
+  readonly entries: readonly Delivery<undefined>[]
+  /** Where the next page begins; absent on the last. */
+  readonly cursor?: string
+}
+
+/** Topology and inspection. Not on the hot path. */
+export interface Admin {
+  /**
+   * Creates what is missing; idempotent, and safe when many processes do it at once.
+   * An object that exists with other settings fails with `DRIFT` and is left alone.
+   */
+  declare(topology: Topology, signal: AbortSignal): Promise<void>
+  /** Writes nothing; lists each missing or drifted object, field by field. */
+  verify(topology: Topology, signal: AbortSignal): Promise<readonly Drift[]>
+  stats(source: Source, signal: AbortSignal): Promise<QueueStats>
+  /** Looks without taking, oldest first. Present exactly when `capabilities.browse` is `free`. */
+  browse?(source: Source, limit: number, cursor: string | undefined, signal: AbortSignal): Promise<BrowsePage>
+  /** Removes all messages that are ready or delayed; resolves with how many were, where the broker tells. */
+  purge(source: Source, signal: AbortSignal): Promise<number | undefined>
+  /** Deletes the object with its messages. What is not there is no error. */
+  delete(topology: Topology, signal: AbortSignal): Promise<void>
+}
+
+/** Numbers of the broker. Each equals the measured limit. */
+export interface Limits {
+  readonly bodyBytes: number
+  /** User headers of one message. */
+  readonly headerCount: number
+  /** UTF-8 bytes of all names and values of user headers. */
+  readonly headerBytes: number
+  readonly delayMs: number
+  readonly delayResolutionMs: number
+  /** Longest a delivery can stay unsettled, renewals included. */
+  readonly leaseMs: number
+  readonly sendBatch: number
+  readonly sendBatchBytes: number
+  /** Batches of one sender that may be under way at once with order still kept. */
+  readonly sendsInFlight: number
+  /** Longest a send waits for company; 0 where batches save nothing. */
+  readonly sendLingerMs: number
+  readonly receiveBatch: number
+  readonly settleBatch: number
+  readonly settleLingerMs: number
+}
+
+/** What the broker does. Frozen data; read by the core and by the conformance suite. */
+export interface Capabilities {
+  readonly limits: Limits
+  /** `connection`: a delivery is ours until the connection dies. `renewable`: until a time that can be moved. */
+  readonly lease: 'connection' | 'renewable'
+  /** Whether a retry is a new copy of the message, or the same message again. */
+  readonly retry: 'copy' | 'in-place'
+  /** Whether a released delivery still raises the broker's count of deliveries. */
+  readonly releaseCounts: boolean
+  /** Longest window in which the broker drops a second message of the same id; 0: it does not. */
+  readonly dedupWindowMs: number
+  /** `free`: without taking. `lease`: only by taking and giving back. */
+  readonly browse: 'free' | 'lease'
+  /** Fields of `QueueStats` that are numbers. */
+  readonly stats: readonly (keyof QueueStats)[]
+  readonly guarantees: readonly Guarantee[]
+  readonly order: boolean
+  readonly lanes: boolean
+  readonly topics: boolean
+  readonly replies: boolean
+}
+
+export interface Driver {
+  /** OpenTelemetry's `messaging.system`. Labels errors, spans and metrics. */
+  readonly name: string
+  /** Where the broker is, for messages to people: host, port, vhost. Never a password. */
+  readonly address: string
+  readonly capabilities: Capabilities
+  readonly admin: Admin
+  /** Connects unless connected, and proves that the broker answers. One attempt. */
+  connect(signal: AbortSignal): Promise<void>
+  /** Connects unless connected. Does not declare the destination. */
+  openSender(destination: Destination, signal: AbortSignal): Promise<Sender>
+  /** Connects unless connected. Does not declare the source; a missing one fails with `NOT_FOUND`. */
+  openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver>
+  /** Sorts a native error. Total and pure: what it does not know is `UNKNOWN`, not retryable. */
+  classify(error: unknown): Classified
+  /** The client library's own connection or client. */
+  native(): unknown
+  /** Lets go of connections. The core has closed every sender and receiver before. May be called twice. */
+  close(): Promise<void>
+}

@@ -1,0 +1,47 @@
+import { channel } from 'node:diagnostics_channel'
+import type { DeadReason } from './driver.js'
+
+/** A step in a message's life. */
+export type FlowStep =
+  | 'sent'
+  | 'received'
+  | 'started'
+  | 'acked'
+  | 'retried'
+  | 'released'
+  | 'rejected'
+  | 'dead-lettered'
+  | 'expired'
+  | 'lease-lost'
+  | 'replayed'
+
+/** Published on the diagnostics channel `msgloop:flow` for every step of every message. */
+export interface FlowEvent {
+  readonly step: FlowStep
+  /** The driver's name. */
+  readonly broker: string
+  readonly queue: string
+  readonly messageId: string
+  /** Epoch ms. */
+  readonly at: number
+  readonly type?: string | undefined
+  readonly key?: string | undefined
+  readonly correlationId?: string | undefined
+  readonly causationId?: string | undefined
+  readonly consumer?: string
+  readonly attempt?: number
+  readonly deliveries?: number
+  /** Of the handler run, or of the send. */
+  readonly durationMs?: number
+  /** Until a retry or a delayed send can be received. */
+  readonly delayMs?: number
+  readonly reason?: DeadReason
+  readonly error?: unknown
+}
+
+/**
+ * The channel of flow events. Without a subscriber nothing is built and nothing is published.
+ *
+ * @example flow.subscribe((event) => console.log((event as FlowEvent).step))
+ */
+export const flow = channel('msgloop:flow')

@@ -1,0 +1,30 @@
+export type { Broker, BrokerOptions, Health } from './broker.js'
+export type { Clock } from './clock.js'
+export { systemClock } from './clock.js'
+export type { Codec } from './codec.js'
+export { bytes, json, text } from './codec.js'
+export type { Consumer, ConsumeOptions, ConsumerState, Handler, Middleware } from './consumer.js'
+export type {
+  AttemptRecord,
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetters,
+  ErrorRecord,
+  ReplayOptions,
+  ReplayResult,
+} from './dead-letters.js'
+export { createBroker } from './create-broker.js'
+export type { ErrorClass, QueueDefinition, QueueOptions } from './define-queue.js'
+export { defineQueue } from './define-queue.js'
+export type { Capabilities, DeadReason, Drift, Guarantee, Lane, Limits, QueueStats } from './driver.js'
+export type { Duration } from './duration.js'
+export { milliseconds } from './duration.js'
+export type { ErrorCode, SendOutcome } from './error.js'
+export { MsgloopError, Reject } from './error.js'
+export type { FlowEvent, FlowStep } from './flow.js'
+export { flow } from './flow.js'
+export type { Delivery, Message } from './message.js'
+export type { BatchItem, Queue, ReceiveOptions, SendOptions, SendResult } from './queue.js'
+export type { RetryPolicy } from './retry.js'
+export { custom, exponential, fixed, immediate, linear, RetryAfter } from './retry.js'
+export type { SchemaIssue, SchemaResult, StandardSchema } from './standard-schema.js'

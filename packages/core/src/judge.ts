@@ -1,0 +1,137 @@
+import type { Book } from './book.js'
+import { addAttempt, attemptError, deadError, deadHeaders, retryHeaders, sameHeaders } from './book.js'
+import type { Context } from './context.js'
+import type { QueueDefinition } from './define-queue.js'
+import type { DeadReason, Verdict } from './driver.js'
+import { MsgloopError, Reject } from './error.js'
+import type { Held } from './held.js'
+import { roundUp } from './outgoing.js'
+import type { ResolvedQueue } from './resolved-queue.js'
+import { RetryAfter } from './retry.js'
+
+/** What is to become of a delivery, and why. */
+export interface Judgement {
+  readonly verdict: Verdict
+  readonly step: 'acked' | 'retried' | 'released' | 'rejected' | 'expired' | 'dead-lettered'
+  readonly reason?: DeadReason
+  readonly delayMs?: number
+  readonly error?: unknown
+}
+
+/** One handler run that failed. */
+export interface FailedRun {
+  readonly error: unknown
+  /** Epoch ms at which it began. */
+  readonly at: number
+  readonly durationMs: number
+  readonly consumer: string
+  /** Overrides the policy's delay. */
+  readonly delayMs?: number | undefined
+}
+
+export const ACK: Judgement = Object.freeze({ verdict: Object.freeze({ kind: 'ack' }), step: 'acked' })
+export const RELEASE: Judgement = Object.freeze({ verdict: Object.freeze({ kind: 'release' }), step: 'released' })
+
+/** A failed look at a dead letter is tried again after this long; it is dead-lettered already. */
+const DEAD_LETTER_RETRY_MS = 1_000
+/** The delay after a custom policy itself threw. */
+const BROKEN_POLICY_MS = 1_000
+
+/** The handler classifies by what it throws; the queue decides. */
+export function judgeFailure(
+  context: Context,
+  definition: QueueDefinition<unknown>,
+  role: 'work' | 'dead-letter',
+  before: Book,
+  run: FailedRun,
+): Judgement {
+  const { error } = run
+  const { limits } = context.driver.capabilities
+  const fit = (ms: number): number => Math.min(roundUp(Math.max(0, ms), limits.delayResolutionMs), limits.delayMs)
+  if (role === 'dead-letter') {
+    const delayMs = fit(run.delayMs ?? (error instanceof RetryAfter ? error.delayMs : DEAD_LETTER_RETRY_MS))
+    return { verdict: { kind: 'retry', delayMs, headers: sameHeaders(before) }, step: 'retried', delayMs, error }
+  }
+  const book = addAttempt(before, {
+    attempt: before.attempt,
+    at: run.at,
+    durationMs: run.durationMs,
+    consumer: run.consumer,
+    error: attemptError(error),
+  })
+  const reason = final(context, definition, book, error)
+  if (reason) return deadLetter(context, definition, book, reason, error)
+  const delayMs = fit(run.delayMs ?? wait(context, definition, book.attempt, error))
+  return { verdict: { kind: 'retry', delayMs, headers: retryHeaders(book) }, step: 'retried', delayMs, error }
+}
+
+/** Expired, or handed over too often: decided before any application code runs. */
+export function beforeUserCode(
+  context: Context,
+  { definition, spec }: ResolvedQueue<unknown>,
+  { delivery }: Held,
+  book: Book,
+): Judgement | undefined {
+  if (spec.role === 'dead-letter') return undefined
+  const { expiresAt } = delivery.message
+  if (expiresAt !== undefined && expiresAt <= context.clock.now())
+    return deadLetter(context, definition, book, 'expired', undefined)
+  if (book.deliveries <= definition.maxDeliveries) return undefined
+  const error = new MsgloopError(
+    'UNKNOWN',
+    `handed over ${book.deliveries} times, more than maxDeliveries (${definition.maxDeliveries}): its process seems to die of it`,
+  )
+  return deadLetter(context, definition, book, 'crash-loop', error)
+}
+
+/** Moves to the dead-letter queue, with the record. */
+export function deadLetter(
+  context: Context,
+  definition: QueueDefinition<unknown>,
+  book: Book,
+  reason: DeadReason,
+  error: unknown,
+): Judgement {
+  const headers = deadHeaders(book, {
+    reason,
+    source: definition.name,
+    at: context.clock.now(),
+    deliveries: book.deliveries,
+    ...(book.firstAttemptAt !== undefined && { firstAttemptAt: book.firstAttemptAt }),
+    ...(error !== undefined && { error: deadError(error) }),
+  })
+  return {
+    verdict: { kind: 'move', to: definition.deadLetter, headers },
+    step: reason === 'rejected' ? 'rejected' : reason === 'expired' ? 'expired' : 'dead-lettered',
+    reason,
+    error,
+  }
+}
+
+function final(
+  context: Context,
+  { retry, failFast, retryIf }: QueueDefinition<unknown>,
+  book: Book,
+  error: unknown,
+): DeadReason | undefined {
+  if (error instanceof Reject || failFast.some((each) => error instanceof each)) return 'rejected'
+  if (retryIf && !asked(() => retryIf(error, book.attempt), true)) return 'rejected'
+  if (book.attempt >= retry.attempts) return 'exhausted'
+  const elapsed = context.clock.now() - (book.firstAttemptAt ?? context.clock.now())
+  return retry.maxElapsedMs !== undefined && elapsed >= retry.maxElapsedMs ? 'exhausted' : undefined
+}
+
+function wait(context: Context, { retry }: QueueDefinition<unknown>, attempt: number, error: unknown): number {
+  if (error instanceof RetryAfter) return error.delayMs
+  const ms = asked(() => retry.delayMs(attempt, error, context.random), BROKEN_POLICY_MS)
+  return Number.isFinite(ms) ? ms : BROKEN_POLICY_MS
+}
+
+/** Application code inside a policy may throw; the message must not be lost by it. */
+function asked<T>(ask: () => T, otherwise: T): T {
+  try {
+    return ask()
+  } catch {
+    return otherwise
+  }
+}

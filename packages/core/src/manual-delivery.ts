@@ -1,0 +1,120 @@
+import type { Book } from './book.js'
+import { readBook } from './book.js'
+import type { Context } from './context.js'
+import { decodeFor } from './decode.js'
+import type { Duration } from './duration.js'
+import { milliseconds } from './duration.js'
+import { MsgloopError, Reject } from './error.js'
+import { flow } from './flow.js'
+import type { Held } from './held.js'
+import { Incoming } from './incoming.js'
+import type { Judgement } from './judge.js'
+import { ACK, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
+import type { Delivery } from './message.js'
+import type { ResolvedQueue } from './resolved-queue.js'
+import { publishSettled } from './steps.js'
+
+const CONSUMER = 'receive'
+
+/** A message whose settling is the application's. */
+export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
+  readonly #context: Context
+  readonly #resolved: ResolvedQueue<T>
+  readonly #mine: Held
+  readonly #pages: Book
+  readonly #since: number
+  #settled: { verb: string; done: Promise<void> } | undefined
+
+  constructor(context: Context, resolved: ResolvedQueue<T>, held: Held, book: Book, body: T) {
+    super(held, book, body, resolved.definition.name)
+    this.#context = context
+    this.#resolved = resolved
+    this.#mine = held
+    this.#pages = book
+    this.#since = context.clock.now()
+  }
+
+  ack(): Promise<void> {
+    return this.#settle('ack', () => ACK)
+  }
+
+  release(): Promise<void> {
+    return this.#settle('release', () => RELEASE)
+  }
+
+  retry(options: { error?: unknown; delay?: Duration } = {}): Promise<void> {
+    const delayMs = options.delay === undefined ? undefined : milliseconds('retry: option "delay"', options.delay)
+    return this.#settle('retry', () => this.#fail(options.error ?? new Error('retried by hand'), delayMs))
+  }
+
+  reject(error: unknown = new Reject('rejected by hand')): Promise<void> {
+    return this.#settle('reject', () => this.#fail(error instanceof Reject ? error : asReject(error), undefined))
+  }
+
+  async extend(lease?: Duration): Promise<void> {
+    const ms = lease === undefined ? this.#resolved.definition.leaseMs : milliseconds('extend', lease)
+    await this.#mine.intake.extend(this.#mine, ms)
+  }
+
+  #fail(error: unknown, delayMs: number | undefined): Judgement {
+    const { definition, spec } = this.#resolved
+    const now = this.#context.clock.now()
+    return judgeFailure(this.#context, definition, spec.role, this.#pages, {
+      error,
+      at: this.#since,
+      durationMs: now - this.#since,
+      consumer: CONSUMER,
+      delayMs,
+    })
+  }
+
+  #settle(verb: string, judge: () => Judgement): Promise<void> {
+    const before = this.#settled
+    if (before?.verb === verb) return before.done
+    if (before)
+      return Promise.reject(
+        new MsgloopError(
+          'SETTLED',
+          `queue "${this.queue}": message ${this.id} was settled by ${before.verb}(); ${verb}() comes too late`,
+        ),
+      )
+    const done = this.#tell(judge())
+    this.#settled = { verb, done }
+    // What failed may be tried again, in any way.
+    done.catch(() => {
+      this.#settled = undefined
+    })
+    return done
+  }
+
+  async #tell(judged: Judgement): Promise<void> {
+    await this.#mine.intake.settle(this.#mine, judged.verdict)
+    if (!flow.hasSubscribers) return
+    publishSettled(this.#context, this.#mine, { queue: this.queue, consumer: CONSUMER, book: this.#pages, judged })
+  }
+}
+
+/**
+ * Makes a delivery of what was received, or dead-letters what no application code may see:
+ * expired, unreadable, or handed over too often.
+ */
+export async function toDelivery<T>(
+  context: Context,
+  resolved: ResolvedQueue<T>,
+  held: Held,
+): Promise<ManualDelivery<T> | undefined> {
+  const book = readBook(held.delivery)
+  let judged = beforeUserCode(context, resolved, held, book)
+  if (!judged) {
+    const decoded = await decodeFor(resolved, held.delivery.message)
+    if (decoded.ok) return new ManualDelivery(context, resolved, held, book, decoded.body)
+    judged = deadLetter(context, resolved.definition, book, decoded.reason, decoded.error)
+  }
+  await held.intake.settle(held, judged.verdict)
+  if (flow.hasSubscribers) publishSettled(context, held, { queue: resolved.definition.name, consumer: CONSUMER, book, judged })
+  return undefined
+}
+
+function asReject(error: unknown): Reject {
+  return new Reject(error instanceof Error ? error.message : String(error), { cause: error })
+}

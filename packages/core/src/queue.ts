@@ -1,0 +1,79 @@
+import type { Consumer, ConsumeOptions, Handler } from './consumer.js'
+import type { DeadLetters } from './dead-letters.js'
+import type { Drift, Lane, QueueStats } from './driver.js'
+import type { Duration } from './duration.js'
+import type { MsgloopError } from './error.js'
+import type { Delivery, Message } from './message.js'
+
+/** What may go with a message. */
+export interface SendOptions {
+  /** Default: a new UUIDv7. At most 128 characters of printable ASCII. */
+  readonly id?: string
+  /** String to string. Names: letters, digits and `!#$%&'*+.^_|~-`; `msgloop-…` is ours. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Wait this long before anybody can receive it, up to a year. Default: none. */
+  readonly delay?: Duration
+  /** Dead-letter it as `expired` when no handler got it within this time. Default: never. */
+  readonly ttl?: Duration
+  /** Ordering key. */
+  readonly key?: string
+  /** Lane of a queue that has lanes. Default `normal`. */
+  readonly priority?: Lane
+  readonly type?: string
+  readonly schemaVersion?: string
+  readonly correlationId?: string
+  /** Id of the message that caused this one. */
+  readonly causationId?: string
+  readonly traceparent?: string
+  readonly tracestate?: string
+  /** Takes correlation id, causation id and trace context from the message being handled. */
+  readonly causedBy?: Message<unknown>
+  /** Aborting rejects the send at once, with `ABORTED`. */
+  readonly signal?: AbortSignal
+}
+
+/** One message of `sendBatch`. */
+export interface BatchItem<T> extends Omit<SendOptions, 'signal'> {
+  readonly body: T
+}
+
+/** What became of one message of `sendBatch`. */
+export type SendResult =
+  | { readonly ok: true; readonly id: string }
+  | { readonly ok: false; readonly id: string | undefined; readonly error: MsgloopError }
+
+export interface ReceiveOptions {
+  /** Most messages to return. Default 1. */
+  readonly max?: number
+  /** How long to wait for the first one. Default 0: return at once. */
+  readonly wait?: Duration
+  /** Aborting ends the wait with `[]`. */
+  readonly signal?: AbortSignal
+}
+
+/** A queue of one broker. Made by `broker.queue(definition)`; cheap to ask for, the same each time. */
+export interface Queue<T> {
+  readonly name: string
+  /**
+   * Resolves with the message's id once the broker has taken responsibility for it.
+   *
+   * @throws MsgloopError with `outcome` `rejected` or `unknown`
+   * @example await queue.send({ id: 7 }, { delay: '3d', headers: { tenant: 'a' } })
+   */
+  send(body: T, options?: SendOptions): Promise<string>
+  /** One outcome per item, in input order. Never rejects for what became of an item. */
+  sendBatch(items: readonly BatchItem<T>[], options?: { readonly signal?: AbortSignal }): Promise<SendResult[]>
+  /** Feeds `handler` until closed. Starts at once; see `Consumer`. */
+  consume(handler: Handler<T>, options?: ConsumeOptions): Consumer
+  /** The manual form: take up to `max` messages and settle each yourself. */
+  receive(options?: ReceiveOptions): Promise<Delivery<T>[]>
+  /** What the broker can tell right now. */
+  stats(): Promise<QueueStats>
+  /** Compares what the broker has with the definition; writes nothing. `[]` when all is as declared. */
+  verify(): Promise<readonly Drift[]>
+  /** Removes all ready and delayed messages; resolves with how many, where the broker tells. */
+  purge(): Promise<number | undefined>
+  /** Deletes the queue and its messages. Its dead-letter queue stays. */
+  delete(): Promise<void>
+  readonly deadLetters: DeadLetters<T>
+}

@@ -1,0 +1,69 @@
+import type { Middleware } from './consumer.js'
+import type { QueueDefinition } from './define-queue.js'
+import type { Capabilities, QueueSpec } from './driver.js'
+import { MsgloopError } from './error.js'
+import type { QueueTopology } from './topology-keeper.js'
+
+/** A definition against one broker: checked against its capabilities, with what the driver must have in place. */
+export interface ResolvedQueue<T> extends QueueTopology {
+  readonly definition: QueueDefinition<T>
+  readonly middleware: readonly Middleware[]
+  readonly maxLeaseMs: number
+}
+
+const DEFAULT_MAX_LEASE_MS = 12 * 3_600_000
+const DEFAULT_RETENTION_MS = 14 * 86_400_000
+/**
+ * How far the broker's own limit lies above ours. Ours must act first, since only ours leaves a record,
+ * and hand-overs that we never see count at the broker too.
+ */
+const BACKSTOP_FACTOR = 10
+const BACKSTOP_LEAST = 100
+
+/** @throws MsgloopError `UNSUPPORTED` for what the broker lacks */
+export function resolveQueue<T>(
+  driverName: string,
+  capabilities: Capabilities,
+  definition: QueueDefinition<T>,
+  middleware: readonly Middleware[],
+): ResolvedQueue<T> {
+  const unsupported = (option: string, why: string): never => {
+    throw new MsgloopError('UNSUPPORTED', `queue "${definition.name}": option "${option}" ${why} on ${driverName}`)
+  }
+  if (!capabilities.guarantees.includes(definition.guarantee))
+    unsupported('guarantee', `'${definition.guarantee}' is not possible`)
+  if (definition.dedupWindowMs > capabilities.dedupWindowMs)
+    unsupported('dedup', capabilities.dedupWindowMs === 0 ? 'is not possible' : `may be ${capabilities.dedupWindowMs} ms at most`)
+  const { leaseMs } = capabilities.limits
+  if (definition.maxLeaseMs !== undefined && definition.maxLeaseMs > leaseMs)
+    unsupported('maxLease', `may be ${leaseMs} ms at most`)
+  if (capabilities.lease === 'renewable' && definition.leaseMs > leaseMs) unsupported('lease', `may be ${leaseMs} ms at most`)
+  const shared = { leaseMs: definition.leaseMs, dedupWindowMs: 0, order: 'none', lanes: false } as const
+  return {
+    definition,
+    middleware,
+    maxLeaseMs: definition.maxLeaseMs ?? Math.min(DEFAULT_MAX_LEASE_MS, leaseMs),
+    spec: {
+      ...shared,
+      kind: 'queue',
+      role: 'work',
+      name: definition.name,
+      deadLetter: definition.deadLetter,
+      deliveryLimit: Math.max(BACKSTOP_LEAST, BACKSTOP_FACTOR * definition.maxDeliveries),
+      dedupWindowMs: definition.dedupWindowMs,
+    },
+    deadLetter: {
+      ...shared,
+      kind: 'queue',
+      role: 'dead-letter',
+      name: definition.deadLetter,
+      retentionMs: definition.deadLetterRetentionMs ?? DEFAULT_RETENTION_MS,
+    },
+  }
+}
+
+/** The dead-letter queue of a queue, as a queue. */
+export function resolveDeadLetterQueue<T>(source: ResolvedQueue<T>): ResolvedQueue<T> {
+  const spec = source.deadLetter as QueueSpec
+  return { ...source, definition: { ...source.definition, name: spec.name }, spec, deadLetter: undefined }
+}

@@ -1,0 +1,65 @@
+import type { Clock } from './clock.js'
+import type { Handler, Middleware } from './consumer.js'
+import { MsgloopError } from './error.js'
+import type { Held } from './held.js'
+import type { Message } from './message.js'
+
+/** How a handler run ended. A handler can throw `undefined`, so the error alone does not tell. */
+export type Outcome = { readonly ok: true } | { readonly ok: false; readonly error: unknown }
+
+const OK: Outcome = Object.freeze({ ok: true })
+
+/** Wraps a handler in middleware, outermost first. */
+export function compose<T>(middleware: readonly Middleware[], handler: Handler<T>): (message: Message<T>) => unknown {
+  let run = (message: Message<T>): unknown => handler(message.body, message)
+  for (const wrapper of [...middleware].reverse()) {
+    const inner = run
+    run = (message) => wrapper(message, async () => await inner(message))
+  }
+  return run
+}
+
+/**
+ * Runs a handler to its end, and no longer than `timeoutMs`: then its signal aborts and it has failed,
+ * whatever it does later. Never rejects.
+ */
+export async function runHandler<T>(
+  run: (message: Message<T>) => unknown,
+  message: Message<T>,
+  held: Held,
+  clock: Clock,
+  timeoutMs: number | undefined,
+): Promise<Outcome> {
+  try {
+    const result = run(message)
+    if (timeoutMs === undefined || !isPromiseLike(result)) await result
+    else await within(timeoutMs, result, held, clock)
+    return OK
+  } catch (error) {
+    return { ok: false, error }
+  }
+}
+
+function within(timeoutMs: number, result: PromiseLike<unknown>, held: Held, clock: Clock): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(timeoutMs, () => {
+      const error = new MsgloopError('TIMEOUT', `the handler did not end within its handlerTimeout of ${timeoutMs} ms`)
+      held.abort(error)
+      reject(error)
+    })
+    result.then(
+      (value) => {
+        cancel()
+        resolve(value)
+      },
+      (error: unknown) => {
+        cancel()
+        reject(error)
+      },
+    )
+  })
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}

@@ -1,0 +1,345 @@
+import { reconnectDelayMs } from './backoff.js'
+import type { CancelTimer } from './clock.js'
+import { sleep } from './clock.js'
+import type { Context } from './context.js'
+import { bounded, closed } from './context.js'
+import type { Outgoing, Sender } from './driver.js'
+import { MsgloopError } from './error.js'
+import { Fifo } from './fifo.js'
+import type { QueueTopology } from './topology-keeper.js'
+import { wrap } from './wrap.js'
+
+interface Item {
+  /** Place in the order of sending. */
+  readonly sequence: number
+  readonly outgoing: Outgoing
+  readonly bytes: number
+  readonly deadline: number
+  readonly resolve: () => void
+  readonly reject: (error: MsgloopError) => void
+  state: 'queued' | 'underway' | 'over'
+  /** The queue was made again for it once; a second time would be a loop. */
+  remade: boolean
+  lastError: MsgloopError | undefined
+  forget: (() => void) | undefined
+}
+
+/** Items under way at once share an abort signal per window of this many ms: one each would be costly. */
+const WINDOW_MS = 250
+/** One attempt to open a sender. */
+const OPEN_MS = 10_000
+/** Between tries of a broker that refuses for now. */
+const BUSY_MS = 50
+
+interface Window {
+  readonly controller: AbortController
+  readonly until: number
+}
+
+/**
+ * Sends to one queue: coalesces concurrent sends into batches, keeps their order, opens and reopens
+ * the driver's sender, bounds each send in time, and tries again whatever certainly was not stored.
+ */
+export class SenderLink {
+  readonly #context: Context
+  readonly #topology: QueueTopology
+  readonly #timeoutMs: number
+  readonly #stop = new AbortController()
+  /** May hold items that are over; `#queued` counts those that are not. */
+  readonly #queue = new Fifo<Item>()
+  #queued = 0
+  readonly #underway = new Set<Item>()
+  #sequence = 0
+  #batches = 0
+  #sender: Sender | undefined
+  #opening = false
+  #pumping = false
+  #windows: Window[] = []
+  #sweep: CancelTimer | undefined
+  #linger: CancelTimer | undefined
+  #paused = false
+  #idle: (() => void)[] = []
+
+  constructor(context: Context, topology: QueueTopology, timeoutMs: number) {
+    this.#context = context
+    this.#topology = topology
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** Resolves when the broker has taken responsibility. @throws MsgloopError with `outcome` */
+  send(outgoing: Outgoing, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#stop.signal.aborted) return reject(closed('the broker'))
+      const item: Item = {
+        sequence: ++this.#sequence,
+        outgoing,
+        bytes: outgoing.message.body.byteLength,
+        deadline: this.#context.clock.now() + this.#timeoutMs,
+        resolve,
+        reject,
+        state: 'queued',
+        remade: false,
+        lastError: undefined,
+        forget: undefined,
+      }
+      if (signal) {
+        const abort = (): void => this.#fail(item, this.#aborted(item, signal))
+        if (signal.aborted) return reject(this.#aborted(item, signal))
+        signal.addEventListener('abort', abort, { once: true })
+        item.forget = () => signal.removeEventListener('abort', abort)
+      }
+      this.#queue.push(item)
+      this.#queued++
+      this.#sweep ??= this.#context.clock.after(this.#timeoutMs, this.#expire)
+      this.#schedule()
+    })
+  }
+
+  /** Waits for what is under way, each within its deadline, then lets go of the driver's sender. */
+  async close(): Promise<void> {
+    while (this.#queued > 0 || this.#underway.size > 0)
+      await new Promise<void>((resolve) => this.#idle.push(resolve))
+    this.#stop.abort()
+    this.#sweep?.()
+    this.#linger?.()
+    await this.#drop()
+  }
+
+  /** Fails everything now. */
+  abort(): void {
+    this.#stop.abort()
+    for (const item of [...this.#queue.drain(), ...this.#underway]) {
+      const outcome = item.state === 'queued' ? 'rejected' : 'unknown'
+      this.#fail(item, new MsgloopError('CLOSED', `${this.#what()} was closed before it ended`, { outcome }))
+    }
+    for (const window of this.#windows) window.controller.abort()
+  }
+
+  #schedule(): void {
+    if (this.#pumping) return
+    const { sendLingerMs, sendBatch } = this.#context.driver.capabilities.limits
+    if (sendLingerMs > 0 && this.#queued < sendBatch) {
+      this.#linger ??= this.#context.clock.after(sendLingerMs, this.#pump)
+      return
+    }
+    this.#pumping = true
+    queueMicrotask(this.#pump)
+  }
+
+  readonly #pump = (): void => {
+    this.#pumping = false
+    this.#linger?.()
+    this.#linger = undefined
+    if (this.#paused || this.#queued === 0) return
+    if (!this.#sender) return void this.#open()
+    const { limits } = this.#context.driver.capabilities
+    while (this.#queued > 0 && this.#batches < limits.sendsInFlight) {
+      const batch = this.#cut(limits.sendBatch, limits.sendBatchBytes)
+      if (batch.length === 0) return
+      void this.#run(this.#sender, batch)
+    }
+  }
+
+  #cut(maxCount: number, maxBytes: number): Item[] {
+    const batch: Item[] = []
+    let bytes = 0
+    for (let item = this.#queue.peek(); item && batch.length < maxCount; item = this.#queue.peek()) {
+      if (item.state === 'queued') {
+        if (batch.length > 0 && bytes + item.bytes > maxBytes) break
+        if (!this.#context.budget.take(item.bytes, this.#pump)) break
+        bytes += item.bytes
+        item.state = 'underway'
+        this.#queued--
+        this.#underway.add(item)
+        batch.push(item)
+      }
+      this.#queue.shift()
+    }
+    return batch
+  }
+
+  async #run(sender: Sender, batch: Item[]): Promise<void> {
+    this.#batches++
+    const again: Item[] = []
+    let broken = false
+    const failed = (item: Item, error: unknown): void => {
+      const wrapped = wrap(this.#context.driver, this.#doing(), error, 'unknown')
+      if (wrapped.code === 'CONNECTION_LOST' || wrapped.code === 'CLOSED') broken = true
+      if (item.state === 'over' || this.#stop.signal.aborted || !this.#mayRepeat(item, wrapped)) this.#fail(item, wrapped)
+      else {
+        item.lastError = wrapped
+        again.push(item)
+      }
+    }
+    try {
+      const failures = await sender.send(
+        batch.map((item) => item.outgoing),
+        this.#signal(batch),
+      )
+      if (failures.length > 0) {
+        const errors = new Map(failures.map(({ index, error }) => [index, error]))
+        batch.forEach((item, index) => {
+          if (errors.has(index)) failed(item, errors.get(index))
+          else this.#done(item)
+        })
+      } else for (const item of batch) this.#done(item)
+    } catch (error) {
+      for (const item of batch) failed(item, error)
+    }
+    this.#batches--
+    for (const item of batch) this.#context.budget.give(item.bytes)
+    if (broken && this.#sender === sender) {
+      this.#context.topology.forget(this.#topology.spec.name)
+      void this.#drop()
+    }
+    if (again.length > 0) await this.#requeue(again)
+    if (this.#queued > 0) this.#schedule()
+    this.#settleIdle()
+  }
+
+  /** Only what certainly was not stored, or what the broker would drop as a duplicate, is sent again. */
+  #mayRepeat(item: Item, error: MsgloopError): boolean {
+    if (error.code === 'NOT_FOUND' && error.outcome === 'rejected' && this.#context.topology.declares && !item.remade) {
+      item.remade = true
+      this.#context.topology.forget(this.#topology.spec.name)
+      void this.#drop()
+      return true
+    }
+    return error.retryable && (error.outcome === 'rejected' || this.#topology.spec.dedupWindowMs > 0)
+  }
+
+  async #requeue(items: Item[]): Promise<void> {
+    for (const item of items) {
+      if (item.state === 'over') continue
+      this.#underway.delete(item)
+      item.state = 'queued'
+      this.#queued++
+    }
+    const waiting = [...items, ...this.#queue.drain()].filter((item) => item.state === 'queued')
+    for (const item of waiting.sort((a, b) => a.sequence - b.sequence)) this.#queue.push(item)
+    this.#paused = true
+    await sleep(this.#context.clock, BUSY_MS, this.#stop.signal)
+    this.#paused = false
+  }
+
+  async #open(): Promise<void> {
+    if (this.#opening) return
+    this.#opening = true
+    const { driver, topology, clock, random } = this.#context
+    for (let attempt = 1; this.#queued > 0 && !this.#stop.signal.aborted; attempt++) {
+      try {
+        this.#sender = await bounded(
+          this.#context,
+          OPEN_MS,
+          `opening a sender for queue "${this.#topology.spec.name}"`,
+          this.#stop.signal,
+          async (signal) => {
+            await topology.ensure(this.#topology, signal)
+            return await driver.openSender(this.#topology.spec, signal)
+          },
+          (late) => void late.close().catch(() => {}),
+        )
+        break
+      } catch (error) {
+        const wrapped = wrap(driver, this.#doing(), error, 'rejected')
+        this.#blame(wrapped)
+        if (this.#queued > 0) await sleep(clock, reconnectDelayMs(attempt, random), this.#stop.signal)
+      }
+    }
+    this.#opening = false
+    this.#pump()
+  }
+
+  /** What waits cannot be sent for now; or ever, when waiting will not mend it. */
+  #blame(error: MsgloopError): void {
+    const final = !error.retryable && error.code !== 'ABORTED'
+    for (const item of this.#queue.drain()) {
+      item.lastError = error
+      if (final) this.#fail(item, asRejected(error))
+      else if (item.state === 'queued') this.#queue.push(item)
+    }
+  }
+
+  async #drop(): Promise<void> {
+    const sender = this.#sender
+    this.#sender = undefined
+    await sender?.close().catch(() => {})
+  }
+
+  /** Ends the sends whose time is over, and sees to the next. */
+  readonly #expire = (): void => {
+    const now = this.#context.clock.now()
+    const queued = this.#queue.drain()
+    let next = Number.POSITIVE_INFINITY
+    for (const item of [...this.#underway, ...queued]) {
+      if (item.deadline <= now) this.#fail(item, this.#late(item))
+      else next = Math.min(next, item.deadline)
+    }
+    for (const item of queued) if (item.state === 'queued') this.#queue.push(item)
+    for (const window of this.#windows) if (window.until <= now) window.controller.abort()
+    this.#windows = this.#batches === 0 ? [] : this.#windows.filter((window) => window.until > now)
+    next = Math.min(next, this.#windows[0]?.until ?? next)
+    this.#sweep = Number.isFinite(next) ? this.#context.clock.after(next - now, this.#expire) : undefined
+  }
+
+  #late(item: Item): MsgloopError {
+    const reason = item.lastError ? `: ${item.lastError.message}` : ''
+    return new MsgloopError('TIMEOUT', `${this.#what()} took longer than ${this.#timeoutMs} ms${reason}`, {
+      retryable: true,
+      outcome: item.state === 'queued' ? 'rejected' : 'unknown',
+      cause: item.lastError,
+    })
+  }
+
+  /** A signal that aborts soon after the last deadline of the batch. */
+  #signal(batch: readonly Item[]): AbortSignal {
+    const deadline = batch[batch.length - 1]?.deadline ?? 0
+    let window = this.#windows[this.#windows.length - 1]
+    if (!window || deadline > window.until) {
+      window = { controller: new AbortController(), until: deadline + WINDOW_MS }
+      this.#windows.push(window)
+    }
+    return window.controller.signal
+  }
+
+  #done(item: Item): void {
+    if (this.#over(item)) item.resolve()
+  }
+
+  #fail(item: Item, error: MsgloopError): void {
+    if (this.#over(item)) item.reject(error)
+  }
+
+  #over(item: Item): boolean {
+    if (item.state === 'over') return false
+    if (item.state === 'queued') this.#queued--
+    else this.#underway.delete(item)
+    item.state = 'over'
+    item.forget?.()
+    this.#settleIdle()
+    return true
+  }
+
+  #settleIdle(): void {
+    if (this.#idle.length === 0 || this.#queued > 0 || this.#underway.size > 0) return
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  #aborted(item: Item, signal: AbortSignal): MsgloopError {
+    const outcome = item.state === 'underway' ? 'unknown' : 'rejected'
+    return new MsgloopError('ABORTED', `${this.#what()} was aborted by its signal`, { outcome, cause: signal.reason })
+  }
+
+  #doing(): { action: string; queue: string } {
+    return { action: 'send to', queue: this.#topology.spec.name }
+  }
+
+  #what(): string {
+    const { driver } = this.#context
+    return `${driver.name} at ${driver.address}: send to queue "${this.#topology.spec.name}"`
+  }
+}
+
+function asRejected(error: MsgloopError): MsgloopError {
+  return new MsgloopError(error.code, error.message, { retryable: error.retryable, outcome: 'rejected', cause: error.cause })
+}

@@ -1,0 +1,27 @@
+import type { Driver, SendOutcome } from './driver.js'
+import { DriverError } from './driver-error.js'
+import { MsgloopError } from './error.js'
+
+/** What was being done, for the person who reads the error. */
+export interface Doing {
+  /** Infinitive: `send to`, `receive from`, … */
+  readonly action: string
+  readonly queue?: string
+}
+
+/**
+ * The one place where a driver's error becomes ours.
+ *
+ * @param outcome for sends: what it means for the message unless the driver is certain of better
+ */
+export function wrap(driver: Driver, { action, queue }: Doing, error: unknown, outcome?: SendOutcome): MsgloopError {
+  if (error instanceof MsgloopError) return error
+  const sorted = error instanceof DriverError ? error : driver.classify(error)
+  const what = queue === undefined ? action : `${action} queue "${queue}"`
+  const reason = error instanceof Error ? error.message : String(error)
+  return new MsgloopError(sorted.code, `${driver.name} at ${driver.address}: cannot ${what}: ${reason}`, {
+    retryable: sorted.retryable,
+    outcome: outcome === undefined ? undefined : (sorted.outcome ?? outcome),
+    cause: error,
+  })
+}

@@ -1,0 +1,39 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+/** Tests run against sources: what a test imports and what the packages import is the same copy. */
+const source = (path: string): string => fileURLToPath(new URL(`packages/${path}`, import.meta.url))
+const alias = [
+  { find: /^@msgloop\/core\/driver$/, replacement: source('core/src/driver-entry.ts') },
+  { find: /^@msgloop\/core\/testing$/, replacement: source('core/src/testing/index.ts') },
+  { find: /^@msgloop\/core$/, replacement: source('core/src/index.ts') },
+  { find: /^@msgloop\/adapter-memory$/, replacement: source('adapter-memory/src/index.ts') },
+  { find: /^@msgloop\/adapter-rabbitmq$/, replacement: source('adapter-rabbitmq/src/index.ts') },
+  { find: /^@msgloop\/conformance\/vitest$/, replacement: source('conformance/src/vitest.ts') },
+  { find: /^@msgloop\/conformance$/, replacement: source('conformance/src/index.ts') },
+  { find: /^msgloop$/, replacement: source('msgloop/src/index.ts') },
+]
+const env = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', TESTCONTAINERS_RYUK_DISABLED: 'true' }
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve: { alias },
+        test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'integration-tests/src/unit/**/*.test.ts'], env },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: 'brokers',
+          include: ['integration-tests/src/brokers/**/*.test.ts'],
+          env,
+          // Brokers and faults share two cores: files one after the other, or they test the machine.
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+  },
+})
