@@ -20,7 +20,11 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
-        test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'integration-tests/src/unit/**/*.test.ts'], env },
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'integration-tests/src/unit/**/*.test.ts'],
+          env,
+        },
       },
       {
         resolve: { alias },

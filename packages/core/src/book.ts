@@ -128,7 +128,9 @@ function describe(error: unknown): { name: string; message: string; stack?: stri
 
 function historyHeaders(book: Book): Record<string, string> {
   return {
-    ...(book.total > 0 && { [BOOK_HEADERS.history]: JSON.stringify({ total: book.total, records: book.records }) }),
+    ...(book.total > 0 && {
+      [BOOK_HEADERS.history]: JSON.stringify({ total: book.total, records: book.records }),
+    }),
     ...(book.replays > 0 && { [BOOK_HEADERS.replays]: String(book.replays) }),
   }
 }
@@ -151,7 +153,12 @@ function cut(text: string, length: number): string {
 
 function cutBytes(text: string, bytes: number): string {
   const encoded = Buffer.from(text)
-  return encoded.byteLength <= bytes ? encoded.toString() : encoded.subarray(0, bytes).toString().replace(/\uFFFD+$/, '')
+  return encoded.byteLength <= bytes
+    ? encoded.toString()
+    : encoded
+        .subarray(0, bytes)
+        .toString()
+        .replace(/\uFFFD+$/, '')
 }
 
 function count(header: string | undefined, absent: number): number {

@@ -4,7 +4,7 @@ import type { Book } from './book.js'
 import { readBook } from './book.js'
 import type { CancelTimer } from './clock.js'
 import { sleep } from './clock.js'
-import type { Consumer, ConsumeOptions, ConsumerState, Handler } from './consumer.js'
+import type { ConsumeOptions, Consumer, ConsumerState, Handler } from './consumer.js'
 import type { Context } from './context.js'
 import { decodeFor } from './decode.js'
 import type { Duration } from './duration.js'
@@ -83,7 +83,8 @@ export class ConsumerLoop<T> implements Consumer {
   ) {
     const at = `consume of queue "${resolved.definition.name}"`
     onlyKnown(at, options, KNOWN)
-    if (typeof handler !== 'function') throw new MsgloopError('INVALID', `${at}: the handler must be a function`)
+    if (typeof handler !== 'function')
+      throw new MsgloopError('INVALID', `${at}: the handler must be a function`)
     this.name = options.name ?? `${hostname()}:${process.pid}:${++made}`
     this.queue = resolved.definition.name
     this.#context = context
@@ -169,7 +170,10 @@ export class ConsumerLoop<T> implements Consumer {
 
   /** Past the deadline: handlers are told to stop, and what they hold is given back without them. */
   #abandon(): void {
-    const reason = new MsgloopError('CLOSED', `consumer of queue "${this.queue}" was closed before the handler ended`)
+    const reason = new MsgloopError(
+      'CLOSED',
+      `consumer of queue "${this.queue}" was closed before the handler ended`,
+    )
     for (const held of [...this.#running]) {
       held.abort(reason)
       void this.#end(held, RELEASE, readBook(held.delivery))
@@ -218,7 +222,11 @@ export class ConsumerLoop<T> implements Consumer {
             return
           }
         }
-        await sleep(this.#context.clock, reconnectDelayMs(Math.max(1, attempt), this.#context.random), this.#stop.signal)
+        await sleep(
+          this.#context.clock,
+          reconnectDelayMs(Math.max(1, attempt), this.#context.random),
+          this.#stop.signal,
+        )
       } finally {
         if (intake) await this.#giveUp(intake)
       }
@@ -229,7 +237,8 @@ export class ConsumerLoop<T> implements Consumer {
     const { receiveBatch } = this.#context.driver.capabilities.limits
     const turn = this.#turn.signal
     while (!turn.aborted) {
-      while (this.#waiting.length > 0 && this.#running.size < this.#concurrency) this.#start(this.#waiting.shift())
+      while (this.#waiting.length > 0 && this.#running.size < this.#concurrency)
+        this.#start(this.#waiting.shift())
       const room = this.#concurrency + this.#prefetch - this.#running.size - this.#waiting.length
       if (room <= 0) {
         await this.#woken()

@@ -61,7 +61,11 @@ class DriverBroker implements Broker {
     this.capabilities = driver.capabilities
     this.#driver = driver
     this.#options = options
-    const topology = oneOf('createBroker: option "topology"', options.topology ?? 'declare', ['declare', 'verify', 'none'])
+    const topology = oneOf('createBroker: option "topology"', options.topology ?? 'declare', [
+      'declare',
+      'verify',
+      'none',
+    ])
     this.#context = {
       driver,
       clock: options.clock ?? systemClock,
@@ -69,7 +73,10 @@ class DriverBroker implements Broker {
       topology: new TopologyKeeper(driver, topology),
       budget: new SendBudget(
         positiveInteger('createBroker: option "maxUnconfirmed"', options.maxUnconfirmed ?? 10_000),
-        positiveInteger('createBroker: option "maxUnconfirmedBytes"', options.maxUnconfirmedBytes ?? 64 * 1024 * 1024),
+        positiveInteger(
+          'createBroker: option "maxUnconfirmedBytes"',
+          options.maxUnconfirmedBytes ?? 64 * 1024 * 1024,
+        ),
       ),
       assertOpen: () => {
         if (this.#closing) throw closed(`the broker (${driver.name} at ${driver.address})`)
@@ -86,10 +93,16 @@ class DriverBroker implements Broker {
     if (known) {
       // One name, one definition: whoever asks for it by the same definition gets it back typed.
       if (typeof given === 'string' || known.definition === given) return known.handle as unknown as Queue<T>
-      throw new MsgloopError('INVALID', `queue "${name}" is open with another definition; define it once and share that`)
+      throw new MsgloopError(
+        'INVALID',
+        `queue "${name}" is open with another definition; define it once and share that`,
+      )
     }
     if (deadLetterQueue)
-      throw new MsgloopError('INVALID', `queue "${name}" is the dead-letter queue of another; use its deadLetters.queue`)
+      throw new MsgloopError(
+        'INVALID',
+        `queue "${name}" is the dead-letter queue of another; use its deadLetters.queue`,
+      )
     const definition = typeof given === 'string' ? defineQueue<T>(given) : given
     const handle = this.#make(definition)
     this.#queues.set(name, { definition, handle } as unknown as Known)
@@ -97,7 +110,12 @@ class DriverBroker implements Broker {
   }
 
   #make<T>(definition: QueueDefinition<T>): QueueHandle<T> {
-    const resolved = resolveQueue(this.#driver.name, this.capabilities, definition, this.#options.middleware ?? [])
+    const resolved = resolveQueue(
+      this.#driver.name,
+      this.capabilities,
+      definition,
+      this.#options.middleware ?? [],
+    )
     const deadResolved = resolveDeadLetterQueue(resolved)
     const makeDead = (): Queue<T> => {
       const known = this.#deadLetterQueues.get(deadResolved.spec.name)
@@ -124,7 +142,9 @@ class DriverBroker implements Broker {
     this.#context.assertOpen()
     const timeoutMs = milliseconds('connect: option "timeout"', options.timeout ?? '10s')
     try {
-      await bounded(this.#context, timeoutMs, 'connecting', undefined, (signal) => this.#driver.connect(signal))
+      await bounded(this.#context, timeoutMs, 'connecting', undefined, (signal) =>
+        this.#driver.connect(signal),
+      )
     } catch (error) {
       throw wrap(this.#driver, { action: 'connect' }, error)
     }
@@ -155,7 +175,10 @@ class DriverBroker implements Broker {
   async #close(timeout: Duration): Promise<void> {
     const timeoutMs = milliseconds('broker.close: option "timeout"', timeout)
     for (const [signal, listener] of this.#signals) process.removeListener(signal, listener)
-    const handles = [...this.#deadLetterQueues.values(), ...[...this.#queues.values()].map(({ handle }) => handle)]
+    const handles = [
+      ...this.#deadLetterQueues.values(),
+      ...[...this.#queues.values()].map(({ handle }) => handle),
+    ]
     const { clock } = this.#context
     const cancel = clock.after(timeoutMs, () => {
       for (const { link } of handles) link.abort()
@@ -164,8 +187,11 @@ class DriverBroker implements Broker {
     await Promise.all([...this.#parts.intakes].map((intake) => intake.close()))
     await Promise.all(handles.map(({ link }) => link.close()))
     cancel()
-    await bounded(this.#context, CLOSE_MS, 'closing the driver', undefined, () => this.#driver.close()).catch((error) =>
-      process.emitWarning(wrap(this.#driver, { action: 'close' }, error).message, { code: 'MSGLOOP_CLOSE' }),
+    await bounded(this.#context, CLOSE_MS, 'closing the driver', undefined, () => this.#driver.close()).catch(
+      (error) =>
+        process.emitWarning(wrap(this.#driver, { action: 'close' }, error).message, {
+          code: 'MSGLOOP_CLOSE',
+        }),
     )
   }
 

@@ -3,7 +3,13 @@ import { sleep } from './clock.js'
 import type { Context } from './context.js'
 import { bounded } from './context.js'
 import { matcher, readDeadLetter } from './dead-letter.js'
-import type { DeadLetter, DeadLetterFilter, DeadLetters, ReplayOptions, ReplayResult } from './dead-letters.js'
+import type {
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetters,
+  ReplayOptions,
+  ReplayResult,
+} from './dead-letters.js'
 import type { DeadReason } from './driver.js'
 import { MsgloopError } from './error.js'
 import { flow } from './flow.js'
@@ -59,8 +65,12 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
     const at = `replay of ${this.#at}`
     onlyKnown(at, options, REPLAY)
     if (options.to !== undefined) checkQueueName(options.to)
-    const limit = options.limit === undefined ? Number.POSITIVE_INFINITY : positiveInteger(`${at}: option "limit"`, options.limit)
-    const rate = options.rate === undefined ? undefined : positiveInteger(`${at}: option "rate"`, options.rate)
+    const limit =
+      options.limit === undefined
+        ? Number.POSITIVE_INFINITY
+        : positiveInteger(`${at}: option "limit"`, options.limit)
+    const rate =
+      options.rate === undefined ? undefined : positiveInteger(`${at}: option "rate"`, options.rate)
     const tally = { replayed: 0, kept: 0, reasons: {} as Partial<Record<DeadReason, number>> }
     const wanted = (entry: DeadLetter<T>): boolean => {
       if (!matches(entry)) return false

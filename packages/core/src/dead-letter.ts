@@ -53,7 +53,8 @@ function date(ms: number | undefined): Date | undefined {
 
 /** Whether an entry meets every condition of a filter. */
 export function matcher(filter: DeadLetterFilter): (entry: DeadLetter<unknown>) => boolean {
-  const ids = filter.id === undefined ? undefined : new Set(typeof filter.id === 'string' ? [filter.id] : filter.id)
+  const ids =
+    filter.id === undefined ? undefined : new Set(typeof filter.id === 'string' ? [filter.id] : filter.id)
   const error = filter.error === undefined ? undefined : glob(filter.error)
   return (entry) =>
     (ids === undefined || ids.has(entry.id)) &&
@@ -72,4 +73,3 @@ function glob(pattern: string): RegExp {
   const parts = pattern.split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
   return new RegExp(`^${parts.join('.*')}$`, 's')
 }
-

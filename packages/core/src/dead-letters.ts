@@ -86,7 +86,10 @@ export interface DeadLetters<T> {
   /** The dead-letter queue is a queue: consume it, count it, like any other. */
   readonly queue: Queue<T>
   /** Looks without consuming, oldest first. Default `limit` 1000. */
-  list(filter?: DeadLetterFilter, options?: { readonly limit?: number; readonly signal?: AbortSignal }): AsyncIterable<DeadLetter<T>>
+  list(
+    filter?: DeadLetterFilter,
+    options?: { readonly limit?: number; readonly signal?: AbortSignal },
+  ): AsyncIterable<DeadLetter<T>>
   /** Moves entries back to their queue, with attempt 1. Killed at any point, nothing is lost; run again, it goes on. */
   replay(filter?: DeadLetterFilter, options?: ReplayOptions): Promise<ReplayResult>
   /** Removes matching entries; resolves with how many. */

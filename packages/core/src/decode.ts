@@ -34,7 +34,12 @@ function decode<T>(definition: QueueDefinition<T>, message: WireMessage): Decode
   try {
     body = read(definition.codec, message)
   } catch (error) {
-    return refused(definition, 'undecodable', `the body cannot be decoded: ${(error as Error)?.message}`, error)
+    return refused(
+      definition,
+      'undecodable',
+      `the body cannot be decoded: ${(error as Error)?.message}`,
+      error,
+    )
   }
   // Without a schema the application's word for the type is all there is.
   if (!definition.schema) return { ok: true, body: body as T }
@@ -88,6 +93,10 @@ function refused<T>(
   problem: string,
   cause?: unknown,
 ): Decoded<T> {
-  const error = new MsgloopError('INVALID', `queue "${definition.name}": ${problem}`, cause === undefined ? {} : { cause })
+  const error = new MsgloopError(
+    'INVALID',
+    `queue "${definition.name}": ${problem}`,
+    cause === undefined ? {} : { cause },
+  )
   return { ok: false, reason, error }
 }

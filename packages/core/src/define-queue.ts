@@ -103,10 +103,16 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
   const deadLetter = options.deadLetter ?? `${name}.dlq`
   checkQueueName(deadLetter)
   if (deadLetter === name)
-    throw new MsgloopError('INVALID', `${at}: its dead-letter queue is the queue itself; give "deadLetter" another name`)
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: its dead-letter queue is the queue itself; give "deadLetter" another name`,
+    )
   const retry = options.retry ?? exponential({ attempts: 5, from: 500, factor: 2, max: '1m', jitter: true })
   if (typeof retry?.delayMs !== 'function')
-    throw new MsgloopError('INVALID', `${at}: option "retry" takes exponential(), linear(), fixed(), immediate() or custom()`)
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: option "retry" takes exponential(), linear(), fixed(), immediate() or custom()`,
+    )
   const ms = (option: keyof QueueOptions<T>, duration: Duration): number => {
     const value = milliseconds(`${at}: option "${option}"`, duration)
     if (value > 0) return value
@@ -122,10 +128,15 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
     retryIf: options.retryIf,
     deadLetter,
     deadLetterRetentionMs:
-      options.deadLetterRetention === undefined ? undefined : ms('deadLetterRetention', options.deadLetterRetention),
+      options.deadLetterRetention === undefined
+        ? undefined
+        : ms('deadLetterRetention', options.deadLetterRetention),
     leaseMs: ms('lease', options.lease ?? '30s'),
     maxLeaseMs: options.maxLease === undefined ? undefined : ms('maxLease', options.maxLease),
-    maxDeliveries: positiveInteger(`${at}: option "maxDeliveries"`, options.maxDeliveries ?? Math.max(10, 3 * retry.attempts)),
+    maxDeliveries: positiveInteger(
+      `${at}: option "maxDeliveries"`,
+      options.maxDeliveries ?? Math.max(10, 3 * retry.attempts),
+    ),
     maxReplays: positiveInteger(`${at}: option "maxReplays"`, options.maxReplays ?? 3),
     sendTimeoutMs: ms('sendTimeout', options.sendTimeout ?? '30s'),
     dedupWindowMs: options.dedup === undefined ? 0 : ms('dedup', options.dedup),

@@ -3,7 +3,8 @@ export type { Clock } from './clock.js'
 export { systemClock } from './clock.js'
 export type { Codec } from './codec.js'
 export { bytes, json, text } from './codec.js'
-export type { Consumer, ConsumeOptions, ConsumerState, Handler, Middleware } from './consumer.js'
+export type { ConsumeOptions, Consumer, ConsumerState, Handler, Middleware } from './consumer.js'
+export { createBroker } from './create-broker.js'
 export type {
   AttemptRecord,
   DeadLetter,
@@ -13,7 +14,6 @@ export type {
   ReplayOptions,
   ReplayResult,
 } from './dead-letters.js'
-export { createBroker } from './create-broker.js'
 export type { ErrorClass, QueueDefinition, QueueOptions } from './define-queue.js'
 export { defineQueue } from './define-queue.js'
 export type { Capabilities, DeadReason, Drift, Guarantee, Lane, Limits, QueueStats } from './driver.js'

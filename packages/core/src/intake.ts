@@ -107,7 +107,8 @@ export class Intake {
       return received
     } catch (error) {
       const wrapped = wrap(this.#context.driver, { action: 'receive from', queue: this.#queue }, error)
-      if (wrapped.code === 'NOT_FOUND' || wrapped.code === 'CONNECTION_LOST') this.#context.topology.forget(this.#queue)
+      if (wrapped.code === 'NOT_FOUND' || wrapped.code === 'CONNECTION_LOST')
+        this.#context.topology.forget(this.#queue)
       throw wrapped
     }
   }
@@ -208,7 +209,13 @@ export class Intake {
 
   async #quietly(what: string, call: () => Promise<void>): Promise<void> {
     // What cannot be closed is gone already, or goes with the connection.
-    await bounded(this.#context, CLOSE_MS, `${what} a receiver of queue "${this.#queue}"`, undefined, call).catch(() => {})
+    await bounded(
+      this.#context,
+      CLOSE_MS,
+      `${what} a receiver of queue "${this.#queue}"`,
+      undefined,
+      call,
+    ).catch(() => {})
   }
 
   #step(step: 'received' | 'lease-lost', { delivery, lost }: Held): void {

@@ -30,7 +30,10 @@ export interface FailedRun {
 }
 
 export const ACK: Judgement = Object.freeze({ verdict: Object.freeze({ kind: 'ack' }), step: 'acked' })
-export const RELEASE: Judgement = Object.freeze({ verdict: Object.freeze({ kind: 'release' }), step: 'released' })
+export const RELEASE: Judgement = Object.freeze({
+  verdict: Object.freeze({ kind: 'release' }),
+  step: 'released',
+})
 
 /** A failed look at a dead letter is tried again after this long; it is dead-lettered already. */
 const DEAD_LETTER_RETRY_MS = 1_000
@@ -47,10 +50,16 @@ export function judgeFailure(
 ): Judgement {
   const { error } = run
   const { limits } = context.driver.capabilities
-  const fit = (ms: number): number => Math.min(roundUp(Math.max(0, ms), limits.delayResolutionMs), limits.delayMs)
+  const fit = (ms: number): number =>
+    Math.min(roundUp(Math.max(0, ms), limits.delayResolutionMs), limits.delayMs)
   if (role === 'dead-letter') {
     const delayMs = fit(run.delayMs ?? (error instanceof RetryAfter ? error.delayMs : DEAD_LETTER_RETRY_MS))
-    return { verdict: { kind: 'retry', delayMs, headers: sameHeaders(before) }, step: 'retried', delayMs, error }
+    return {
+      verdict: { kind: 'retry', delayMs, headers: sameHeaders(before) },
+      step: 'retried',
+      delayMs,
+      error,
+    }
   }
   const book = addAttempt(before, {
     attempt: before.attempt,
@@ -121,7 +130,12 @@ function final(
   return retry.maxElapsedMs !== undefined && elapsed >= retry.maxElapsedMs ? 'exhausted' : undefined
 }
 
-function wait(context: Context, { retry }: QueueDefinition<unknown>, attempt: number, error: unknown): number {
+function wait(
+  context: Context,
+  { retry }: QueueDefinition<unknown>,
+  attempt: number,
+  error: unknown,
+): number {
   if (error instanceof RetryAfter) return error.delayMs
   const ms = asked(() => retry.delayMs(attempt, error, context.random), BROKEN_POLICY_MS)
   return Number.isFinite(ms) ? ms : BROKEN_POLICY_MS

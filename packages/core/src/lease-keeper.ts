@@ -25,7 +25,13 @@ export class LeaseKeeper {
   #renewing: Promise<void> | undefined
   #stopped = false
 
-  constructor(context: Context, receiver: Receiver, queue: string, held: ReadonlySet<Held>, options: LeaseOptions) {
+  constructor(
+    context: Context,
+    receiver: Receiver,
+    queue: string,
+    held: ReadonlySet<Held>,
+    options: LeaseOptions,
+  ) {
     this.#context = context
     this.#receiver = receiver
     this.#queue = queue
@@ -61,7 +67,10 @@ export class LeaseKeeper {
     if (!this.#renews || clock.now() - held.leasedAt <= this.#options.leaseMs) return
     held.intake.lose(
       held,
-      new MsgloopError('LEASE_LOST', `${this.#what()}: its lease of ${this.#options.leaseMs} ms ran out before it was renewed`),
+      new MsgloopError(
+        'LEASE_LOST',
+        `${this.#what()}: its lease of ${this.#options.leaseMs} ms ran out before it was renewed`,
+      ),
     )
   }
 

@@ -43,12 +43,15 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
   }
 
   retry(options: { error?: unknown; delay?: Duration } = {}): Promise<void> {
-    const delayMs = options.delay === undefined ? undefined : milliseconds('retry: option "delay"', options.delay)
+    const delayMs =
+      options.delay === undefined ? undefined : milliseconds('retry: option "delay"', options.delay)
     return this.#settle('retry', () => this.#fail(options.error ?? new Error('retried by hand'), delayMs))
   }
 
   reject(error: unknown = new Reject('rejected by hand')): Promise<void> {
-    return this.#settle('reject', () => this.#fail(error instanceof Reject ? error : asReject(error), undefined))
+    return this.#settle('reject', () =>
+      this.#fail(error instanceof Reject ? error : asReject(error), undefined),
+    )
   }
 
   async extend(lease?: Duration): Promise<void> {
@@ -90,7 +93,12 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
   async #tell(judged: Judgement): Promise<void> {
     await this.#mine.intake.settle(this.#mine, judged.verdict)
     if (!flow.hasSubscribers) return
-    publishSettled(this.#context, this.#mine, { queue: this.queue, consumer: CONSUMER, book: this.#pages, judged })
+    publishSettled(this.#context, this.#mine, {
+      queue: this.queue,
+      consumer: CONSUMER,
+      book: this.#pages,
+      judged,
+    })
   }
 }
 
@@ -111,7 +119,8 @@ export async function toDelivery<T>(
     judged = deadLetter(context, resolved.definition, book, decoded.reason, decoded.error)
   }
   await held.intake.settle(held, judged.verdict)
-  if (flow.hasSubscribers) publishSettled(context, held, { queue: resolved.definition.name, consumer: CONSUMER, book, judged })
+  if (flow.hasSubscribers)
+    publishSettled(context, held, { queue: resolved.definition.name, consumer: CONSUMER, book, judged })
   return undefined
 }
 

@@ -120,7 +120,11 @@ function encode<T>(
       contentType: definition.codec.contentType,
       type: field(at, 'type', options.type),
       schemaVersion: field(at, 'schemaVersion', options.schemaVersion),
-      correlationId: field(at, 'correlationId', options.correlationId ?? (cause ? (cause.correlationId ?? cause.id) : undefined)),
+      correlationId: field(
+        at,
+        'correlationId',
+        options.correlationId ?? (cause ? (cause.correlationId ?? cause.id) : undefined),
+      ),
       causationId: field(at, 'causationId', options.causationId ?? cause?.id),
       key: field(at, 'key', options.key),
       lane: options.priority,
@@ -135,7 +139,10 @@ function delay(at: string, options: SendOptions, limits: Limits): number {
   if (options.delay === undefined) return 0
   const ms = roundUp(milliseconds(`${at}: option "delay"`, options.delay), limits.delayResolutionMs)
   if (ms > limits.delayMs)
-    throw new MsgloopError('INVALID', `${at}: option "delay" is ${options.delay}; at most ${limits.delayMs} ms is possible here`)
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: option "delay" is ${options.delay}; at most ${limits.delayMs} ms is possible here`,
+    )
   return ms
 }
 
@@ -144,7 +151,11 @@ export function roundUp(ms: number, resolutionMs: number): number {
   return Math.ceil(ms / resolutionMs) * resolutionMs
 }
 
-function headers(at: string, given: Readonly<Record<string, string>>, limits: Limits): Readonly<Record<string, string>> {
+function headers(
+  at: string,
+  given: Readonly<Record<string, string>>,
+  limits: Limits,
+): Readonly<Record<string, string>> {
   if (given === null || typeof given !== 'object')
     throw new MsgloopError('INVALID', `${at}: option "headers" must be an object of strings`)
   const names = Object.keys(given)
@@ -155,9 +166,15 @@ function headers(at: string, given: Readonly<Record<string, string>>, limits: Li
   for (const name of names) {
     const value = given[name]
     if (name.toLowerCase().startsWith(RESERVED_PREFIX))
-      throw new MsgloopError('INVALID', `${at}: header "${name}" is reserved: names beginning "${RESERVED_PREFIX}" are msgloop's own`)
+      throw new MsgloopError(
+        'INVALID',
+        `${at}: header "${name}" is reserved: names beginning "${RESERVED_PREFIX}" are msgloop's own`,
+      )
     if (!HEADER_NAME.test(name) || name === '__proto__')
-      throw new MsgloopError('INVALID', `${at}: ${JSON.stringify(name)} is not a header name: give 1 to 128 letters, digits or !#$%&'*+.^_|~-`)
+      throw new MsgloopError(
+        'INVALID',
+        `${at}: ${JSON.stringify(name)} is not a header name: give 1 to 128 letters, digits or !#$%&'*+.^_|~-`,
+      )
     if (name === 'traceparent' || name === 'tracestate')
       throw new MsgloopError('INVALID', `${at}: give "${name}" as an option of send, not as a header`)
     if (typeof value !== 'string')
@@ -173,14 +190,25 @@ function headers(at: string, given: Readonly<Record<string, string>>, limits: Li
 
 function field(at: string, name: keyof SendOptions, value: string | undefined): string | undefined {
   if (value === undefined) return undefined
-  if (typeof value === 'string' && value.length > 0 && value.isWellFormed() && Buffer.byteLength(value) <= MAX_FIELD_BYTES)
+  if (
+    typeof value === 'string' &&
+    value.length > 0 &&
+    value.isWellFormed() &&
+    Buffer.byteLength(value) <= MAX_FIELD_BYTES
+  )
     return value
-  throw new MsgloopError('INVALID', `${at}: option "${name}" must be a string of 1 to ${MAX_FIELD_BYTES} bytes`)
+  throw new MsgloopError(
+    'INVALID',
+    `${at}: option "${name}" must be a string of 1 to ${MAX_FIELD_BYTES} bytes`,
+  )
 }
 
 function printable(at: string, name: string, value: string): string {
   if (typeof value === 'string' && PRINTABLE_ASCII.test(value)) return value
-  throw new MsgloopError('INVALID', `${at}: option "${name}" must be 1 to 128 printable ASCII characters without spaces`)
+  throw new MsgloopError(
+    'INVALID',
+    `${at}: option "${name}" must be 1 to 128 printable ASCII characters without spaces`,
+  )
 }
 
 function tooLarge(at: string, what: string, limit: string): MsgloopError {
@@ -188,7 +216,8 @@ function tooLarge(at: string, what: string, limit: string): MsgloopError {
 }
 
 function refuseInvalid(at: string, problem: string | undefined): void {
-  if (problem !== undefined) throw new MsgloopError('INVALID', `${at}: the body does not match the schema: ${problem}`)
+  if (problem !== undefined)
+    throw new MsgloopError('INVALID', `${at}: the body does not match the schema: ${problem}`)
 }
 
 function rejected(at: string, error: unknown): MsgloopError {
@@ -198,5 +227,8 @@ function rejected(at: string, error: unknown): MsgloopError {
       ...(error.cause !== undefined && { cause: error.cause }),
     })
   const reason = error instanceof Error ? error.message : String(error)
-  return new MsgloopError('INVALID', `${at}: the body cannot be encoded: ${reason}`, { outcome: 'rejected', cause: error })
+  return new MsgloopError('INVALID', `${at}: the body cannot be encoded: ${reason}`, {
+    outcome: 'rejected',
+    cause: error,
+  })
 }

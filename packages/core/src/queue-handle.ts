@@ -1,5 +1,5 @@
+import type { ConsumeOptions, Consumer, Handler } from './consumer.js'
 import { ConsumerLoop } from './consumer-loop.js'
-import type { Consumer, ConsumeOptions, Handler } from './consumer.js'
 import type { Context } from './context.js'
 import { bounded } from './context.js'
 import type { DeadLetters } from './dead-letters.js'
@@ -36,7 +36,12 @@ export class QueueHandle<T> implements Queue<T> {
   readonly #resolved: ResolvedQueue<T>
   readonly #parts: OpenParts
 
-  constructor(context: Context, resolved: ResolvedQueue<T>, parts: OpenParts, deadLetters: (self: Queue<T>) => DeadLetters<T>) {
+  constructor(
+    context: Context,
+    resolved: ResolvedQueue<T>,
+    parts: OpenParts,
+    deadLetters: (self: Queue<T>) => DeadLetters<T>,
+  ) {
     this.name = resolved.spec.name
     this.#context = context
     this.#resolved = resolved
@@ -72,13 +77,19 @@ export class QueueHandle<T> implements Queue<T> {
     this.#context.assertOpen()
     onlyKnown(`sendBatch to queue "${this.name}"`, options, ['signal'])
     if (!Array.isArray(items))
-      throw new MsgloopError('INVALID', `sendBatch to queue "${this.name}" takes an array of { body, … }`, { outcome: 'rejected' })
+      throw new MsgloopError('INVALID', `sendBatch to queue "${this.name}" takes an array of { body, … }`, {
+        outcome: 'rejected',
+      })
     return await Promise.all(
       items.map(async ({ body, ...rest }): Promise<SendResult> => {
         try {
           return { ok: true, id: await this.send(body, { ...rest, ...options }) }
         } catch (error) {
-          return { ok: false, id: rest.id, error: wrap(this.#context.driver, { action: 'send to', queue: this.name }, error, 'unknown') }
+          return {
+            ok: false,
+            id: rest.id,
+            error: wrap(this.#context.driver, { action: 'send to', queue: this.name }, error, 'unknown'),
+          }
         }
       }),
     )

@@ -1,4 +1,4 @@
-import type { Consumer, ConsumeOptions, Handler } from './consumer.js'
+import type { ConsumeOptions, Consumer, Handler } from './consumer.js'
 import type { DeadLetters } from './dead-letters.js'
 import type { Drift, Lane, QueueStats } from './driver.js'
 import type { Duration } from './duration.js'
@@ -62,7 +62,10 @@ export interface Queue<T> {
    */
   send(body: T, options?: SendOptions): Promise<string>
   /** One outcome per item, in input order. Never rejects for what became of an item. */
-  sendBatch(items: readonly BatchItem<T>[], options?: { readonly signal?: AbortSignal }): Promise<SendResult[]>
+  sendBatch(
+    items: readonly BatchItem<T>[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<SendResult[]>
   /** Feeds `handler` until closed. Starts at once; see `Consumer`. */
   consume(handler: Handler<T>, options?: ConsumeOptions): Consumer
   /** The manual form: take up to `max` messages and settle each yourself. */

@@ -28,16 +28,25 @@ export function resolveQueue<T>(
   middleware: readonly Middleware[],
 ): ResolvedQueue<T> {
   const unsupported = (option: string, why: string): never => {
-    throw new MsgloopError('UNSUPPORTED', `queue "${definition.name}": option "${option}" ${why} on ${driverName}`)
+    throw new MsgloopError(
+      'UNSUPPORTED',
+      `queue "${definition.name}": option "${option}" ${why} on ${driverName}`,
+    )
   }
   if (!capabilities.guarantees.includes(definition.guarantee))
     unsupported('guarantee', `'${definition.guarantee}' is not possible`)
   if (definition.dedupWindowMs > capabilities.dedupWindowMs)
-    unsupported('dedup', capabilities.dedupWindowMs === 0 ? 'is not possible' : `may be ${capabilities.dedupWindowMs} ms at most`)
+    unsupported(
+      'dedup',
+      capabilities.dedupWindowMs === 0
+        ? 'is not possible'
+        : `may be ${capabilities.dedupWindowMs} ms at most`,
+    )
   const { leaseMs } = capabilities.limits
   if (definition.maxLeaseMs !== undefined && definition.maxLeaseMs > leaseMs)
     unsupported('maxLease', `may be ${leaseMs} ms at most`)
-  if (capabilities.lease === 'renewable' && definition.leaseMs > leaseMs) unsupported('lease', `may be ${leaseMs} ms at most`)
+  if (capabilities.lease === 'renewable' && definition.leaseMs > leaseMs)
+    unsupported('lease', `may be ${leaseMs} ms at most`)
   const shared = { leaseMs: definition.leaseMs, dedupWindowMs: 0, order: 'none', lanes: false } as const
   return {
     definition,

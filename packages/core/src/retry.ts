@@ -79,7 +79,10 @@ function policy(
     throw new MsgloopError('INVALID', `retry option "attempts" is ${attempts}; give a whole number ≥ 1`)
   const ratio = jitter === true ? 0.5 : jitter === false ? 0 : jitter
   if (!(ratio >= 0 && ratio <= 1))
-    throw new MsgloopError('INVALID', `retry option "jitter" is ${jitter}; give a boolean or a number from 0 to 1`)
+    throw new MsgloopError(
+      'INVALID',
+      `retry option "jitter" is ${jitter}; give a boolean or a number from 0 to 1`,
+    )
   const maxMs = milliseconds('retry option "max"', max ?? DEFAULT_MAX)
   return {
     attempts,

@@ -10,7 +10,10 @@ export type Outcome = { readonly ok: true } | { readonly ok: false; readonly err
 const OK: Outcome = Object.freeze({ ok: true })
 
 /** Wraps a handler in middleware, outermost first. */
-export function compose<T>(middleware: readonly Middleware[], handler: Handler<T>): (message: Message<T>) => unknown {
+export function compose<T>(
+  middleware: readonly Middleware[],
+  handler: Handler<T>,
+): (message: Message<T>) => unknown {
   let run = (message: Message<T>): unknown => handler(message.body, message)
   for (const wrapper of [...middleware].reverse()) {
     const inner = run
@@ -43,7 +46,10 @@ export async function runHandler<T>(
 function within(timeoutMs: number, result: PromiseLike<unknown>, held: Held, clock: Clock): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(timeoutMs, () => {
-      const error = new MsgloopError('TIMEOUT', `the handler did not end within its handlerTimeout of ${timeoutMs} ms`)
+      const error = new MsgloopError(
+        'TIMEOUT',
+        `the handler did not end within its handlerTimeout of ${timeoutMs} ms`,
+      )
       held.abort(error)
       reject(error)
     })
@@ -61,5 +67,7 @@ function within(timeoutMs: number, result: PromiseLike<unknown>, held: Held, clo
 }
 
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
 }

@@ -165,7 +165,8 @@ export class SenderLink {
     const failed = (item: Item, error: unknown): void => {
       const wrapped = wrap(this.#context.driver, this.#doing(), error, 'unknown')
       if (wrapped.code === 'CONNECTION_LOST' || wrapped.code === 'CLOSED') broken = true
-      if (item.state === 'over' || this.#stop.signal.aborted || !this.#mayRepeat(item, wrapped)) this.#fail(item, wrapped)
+      if (item.state === 'over' || this.#stop.signal.aborted || !this.#mayRepeat(item, wrapped))
+        this.#fail(item, wrapped)
       else {
         item.lastError = wrapped
         again.push(item)
@@ -199,7 +200,12 @@ export class SenderLink {
 
   /** Only what certainly was not stored, or what the broker would drop as a duplicate, is sent again. */
   #mayRepeat(item: Item, error: MsgloopError): boolean {
-    if (error.code === 'NOT_FOUND' && error.outcome === 'rejected' && this.#context.topology.declares && !item.remade) {
+    if (
+      error.code === 'NOT_FOUND' &&
+      error.outcome === 'rejected' &&
+      this.#context.topology.declares &&
+      !item.remade
+    ) {
       item.remade = true
       this.#context.topology.forget(this.#topology.spec.name)
       void this.#drop()
@@ -327,7 +333,10 @@ export class SenderLink {
 
   #aborted(item: Item, signal: AbortSignal): MsgloopError {
     const outcome = item.state === 'underway' ? 'unknown' : 'rejected'
-    return new MsgloopError('ABORTED', `${this.#what()} was aborted by its signal`, { outcome, cause: signal.reason })
+    return new MsgloopError('ABORTED', `${this.#what()} was aborted by its signal`, {
+      outcome,
+      cause: signal.reason,
+    })
   }
 
   #doing(): { action: string; queue: string } {
@@ -341,5 +350,9 @@ export class SenderLink {
 }
 
 function asRejected(error: MsgloopError): MsgloopError {
-  return new MsgloopError(error.code, error.message, { retryable: error.retryable, outcome: 'rejected', cause: error.cause })
+  return new MsgloopError(error.code, error.message, {
+    retryable: error.retryable,
+    outcome: 'rejected',
+    cause: error.cause,
+  })
 }

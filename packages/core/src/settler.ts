@@ -41,7 +41,13 @@ export class Settler {
         await held.intake.settle(held, judgement.verdict)
         if (!flow.hasSubscribers) return
         const queue = this.#resolved.definition.name
-        return publishSettled(this.#context, held, { queue, consumer: this.#consumer, book, judged: judgement, durationMs })
+        return publishSettled(this.#context, held, {
+          queue,
+          consumer: this.#consumer,
+          book,
+          judged: judgement,
+          durationMs,
+        })
       } catch (error) {
         if (error instanceof MsgloopError && error.code === 'LEASE_LOST') return
         this.#trouble.report(error)
@@ -57,12 +63,18 @@ export class Settler {
   async #remake(): Promise<void> {
     const { topology } = this.#context
     topology.forget(this.#resolved.spec.name)
-    await bounded(this.#context, REMAKE_MS, `declaring queue "${this.#resolved.spec.name}"`, undefined, (signal) =>
-      topology.ensure(this.#resolved, signal),
+    await bounded(
+      this.#context,
+      REMAKE_MS,
+      `declaring queue "${this.#resolved.spec.name}"`,
+      undefined,
+      (signal) => topology.ensure(this.#resolved, signal),
     ).catch((error) => this.#trouble.report(error))
   }
 }
 
 function asLost(error: unknown): MsgloopError {
-  return new MsgloopError('LEASE_LOST', error instanceof Error ? error.message : String(error), { cause: error })
+  return new MsgloopError('LEASE_LOST', error instanceof Error ? error.message : String(error), {
+    cause: error,
+  })
 }

@@ -29,7 +29,12 @@ export async function take(
   let left = await countReady(context, resolved)
   try {
     while (left > 0 && !signal?.aborted) {
-      const options = { prefetch: WINDOW, leaseMs: Math.min(definition.leaseMs, leaseMs), maxLeaseMs, consumer: 'dead-letters' }
+      const options = {
+        prefetch: WINDOW,
+        leaseMs: Math.min(definition.leaseMs, leaseMs),
+        maxLeaseMs,
+        consumer: 'dead-letters',
+      }
       const intake = await Intake.open(context, resolved, options, signal)
       intakes.push(intake)
       while (left > 0 && intake.held.size < WINDOW) {

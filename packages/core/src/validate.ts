@@ -7,12 +7,17 @@ export interface Checked<T> {
 }
 
 /** Runs a schema. A promise only where the schema itself is asynchronous. */
-export function validate<T>(schema: StandardSchema<unknown, T>, value: unknown): Checked<T> | Promise<Checked<T>> {
+export function validate<T>(
+  schema: StandardSchema<unknown, T>,
+  value: unknown,
+): Checked<T> | Promise<Checked<T>> {
   const result = schema['~standard'].validate(value)
   return result instanceof Promise ? result.then(judge) : judge(result)
 }
 
-function judge<T>(result: Awaited<ReturnType<StandardSchema<unknown, T>['~standard']['validate']>>): Checked<T> {
+function judge<T>(
+  result: Awaited<ReturnType<StandardSchema<unknown, T>['~standard']['validate']>>,
+): Checked<T> {
   if (!result.issues) return { value: result.value }
   const issues = result.issues.map(({ message, path }) => {
     const keys = path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')

@@ -14,7 +14,12 @@ export interface Doing {
  *
  * @param outcome for sends: what it means for the message unless the driver is certain of better
  */
-export function wrap(driver: Driver, { action, queue }: Doing, error: unknown, outcome?: SendOutcome): MsgloopError {
+export function wrap(
+  driver: Driver,
+  { action, queue }: Doing,
+  error: unknown,
+  outcome?: SendOutcome,
+): MsgloopError {
   if (error instanceof MsgloopError) return error
   const sorted = error instanceof DriverError ? error : driver.classify(error)
   const what = queue === undefined ? action : `${action} queue "${queue}"`

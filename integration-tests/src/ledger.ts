@@ -1,0 +1,69 @@
+import type { Queue } from '@msgloop/core'
+import { MsgloopError } from '@msgloop/core'
+
+/** Who sent what with which outcome, and what was processed: the balance of a fault test. */
+export class Ledger {
+  readonly confirmed = new Set<string>()
+  /** Perhaps stored. */
+  readonly unknown = new Set<string>()
+  /** Certainly not stored. */
+  readonly rejected = new Set<string>()
+  readonly #processed = new Map<string, number>()
+  #changed: (() => void)[] = []
+
+  /** Sends one message and books its outcome. */
+  async send<T>(queue: Queue<T>, body: T, id: string): Promise<void> {
+    try {
+      await queue.send(body, { id })
+      this.confirmed.add(id)
+    } catch (error) {
+      if (!(error instanceof MsgloopError)) throw error
+      if (error.outcome === 'rejected') this.rejected.add(id)
+      else this.unknown.add(id)
+    }
+  }
+
+  processed(id: string): void {
+    this.#processed.set(id, (this.#processed.get(id) ?? 0) + 1)
+    for (const changed of this.#changed.splice(0)) changed()
+  }
+
+  get processedCount(): number {
+    return this.#processed.size
+  }
+
+  /** Confirmed and not processed so far. */
+  missing(): string[] {
+    return [...this.confirmed].filter((id) => !this.#processed.has(id))
+  }
+
+  /** Processed although the broker certainly had not taken it: a lie about an outcome. */
+  impossible(): string[] {
+    return [...this.#processed.keys()].filter((id) => this.rejected.has(id))
+  }
+
+  duplicates(): number {
+    return [...this.#processed.values()].reduce((sum, times) => sum + times - 1, 0)
+  }
+
+  /** Resolves when all that was confirmed is processed. */
+  async settled(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs
+    while (this.missing().length > 0) {
+      const left = deadline - Date.now()
+      if (left <= 0)
+        throw new Error(`${this.missing().length} confirmed messages were not processed: ${this.summary()}`)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left)
+        this.#changed.push(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+    }
+  }
+
+  summary(): string {
+    return `${this.confirmed.size} confirmed, ${this.unknown.size} unknown, ${this.rejected.size} rejected; ${this.#processed.size} processed, ${this.duplicates()} duplicates, ${this.missing().length} lost`
+  }
+}

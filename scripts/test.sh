@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Every test: first those that need no broker, then conformance and faults on real brokers in Docker.
+# Prepares Docker and images itself where it may (root on Debian). Where it may not, it says in its last
+# lines which brokers were not tested; with CI=true that is a failure.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/node_modules/.bin:$PATH"
+export AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true TESTCONTAINERS_RYUK_DISABLED=true
+mkdir -p .reports
+rm -f .reports/*.json
+
+if ! tsc -b; then
+  echo '0 passed, 1 failed'
+  exit 1
+fi
+
+suite() { # name, vitest arguments
+  vitest run --project "$1" --reporter=default --reporter=json --outputFile.json=".reports/$1.json" "${@:2}"
+}
+
+status=0
+suite unit || status=1
+
+untested=''
+if reason=$(bash integration-tests/images/prepare.sh 2>&1 | tee /dev/stderr | tail -n 1; exit "${PIPESTATUS[0]}"); then
+  suite brokers || status=1
+else
+  untested=$reason
+fi
+
+echo
+node scripts/summary.mjs .reports/unit.json .reports/brokers.json || status=1
+if [ -n "$untested" ]; then
+  echo
+  echo 'NOT TESTED: RabbitMQ 4.0 and 3.10.'
+  echo "  Why: $untested"
+  echo '  To test them: run as root on Debian, or start a Docker engine, and run this again.'
+  if [ "${CI:-}" = true ]; then status=1; fi
+fi
+exit $status
