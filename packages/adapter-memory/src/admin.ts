@@ -47,7 +47,7 @@ export function memoryAdmin(connection: Connection): Admin {
     },
     async purge(source, signal) {
       connection.check(signal)
-      return broker.existing(queueOnly(source).name).purge()
+      return broker.existing(queueOnly(source).name).purge(capabilities.purgesDelayed)
     },
     async delete(topology, signal) {
       connection.check(signal)

@@ -2,8 +2,8 @@ import type { Capabilities, Limits } from '@msgloop/core/driver'
 
 export const KIB = 1_024
 export const MIB = 1_048_576
-/** 365 days: clause W1 promises no more, and the heap could hold any delay. */
-export const YEAR_MS = 31_536_000_000
+/** A leap year: clause W1 promises no more, and the heap could hold any delay. */
+export const YEAR_MS = 366 * 86_400_000
 /** No end. Not `Infinity`, which JSON cannot carry into a report. */
 export const UNLIMITED = Number.MAX_SAFE_INTEGER
 const DAY_MS = 86_400_000
@@ -59,6 +59,7 @@ export const MEMORY: Profile = profile({
   releaseCounts: false,
   dedupWindowMs: DAY_MS,
   browse: 'free',
+  purgesDelayed: true,
   stats: ['ready', 'inFlight', 'delayed', 'oldestAgeMs', 'consumers'],
   guarantees: ['at-least-once'],
   order: false,

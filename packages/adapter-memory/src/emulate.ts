@@ -19,16 +19,21 @@ const PROFILES: Readonly<Record<Emulated, Profile>> = {
     limits: {
       ...memory.limits,
       bodyBytes: 16 * MIB, // §1.1m: max_message_size of 4.x
-      headerBytes: 64 * KIB - BOOK_ROOM, // §1.1m: amqplib encodes all headers into 65 536 bytes
-      delayResolutionMs: 100, // §1.2: levels count in a unit of ours; W1 begins at 100 ms
-      leaseMs: 30 * 60_000, // §1.1b: consumer_timeout; past it the channel is closed
-      receiveBatch: 2_000, // §1.1a: prefetch of quorum queues
+      headerCount: 64, // as adapter-rabbitmq declares
+      headerBytes: 16 * KIB, // §1.1m: amqplib encodes all headers into 64 KiB; this much is left to users
+      delayResolutionMs: 100, // §1.2: the step of the levels; W1 begins at 100 ms
+      leaseMs: 29 * 60_000, // §1.1b: consumer_timeout of 30 min closes the channel; one minute is kept clear
+      sendBatch: 512, // §1.1o: 100 to 1000 confirms outstanding
+      sendBatchBytes: 16 * MIB, // as adapter-rabbitmq declares
+      receiveBatch: 256, // §1.1a: prefetch of 100 to 300
+      settleBatch: 512, // as adapter-rabbitmq declares
     },
     lease: 'connection', // §1.1b
     retry: 'copy', // §1.4
     releaseCounts: true, // §1.1c: basic.nack counts, in every version
     dedupWindowMs: 0, // §1.1h
     browse: 'lease', // semantics.md D5
+    purgesDelayed: false, // §1.2: delayed messages are in queues shared by all
     stats: ['ready', 'consumers'], // §1.1n
   }),
   sqs: profile(
@@ -59,7 +64,7 @@ const PROFILES: Readonly<Record<Emulated, Profile>> = {
     limits: {
       ...memory.limits,
       bodyBytes: MIB - 64 * KIB, // §3.1m: max_payload includes headers, which end at 65 535 bytes
-      headerBytes: 64 * KIB - 1 - BOOK_ROOM, // §3.1m
+      headerBytes: 64 * KIB - 1 - BOOK_ROOM, // §3.1m; ours go there too
       delayResolutionMs: 250, // §3.1e: schedules
       leaseMs: UNLIMITED, // §3.1b: working() has no cap
       receiveBatch: 1_000, // §3.1d: max_ack_pending

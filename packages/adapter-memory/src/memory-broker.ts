@@ -42,12 +42,8 @@ export class MemoryBroker implements Site {
     return true
   }
 
-  /** Nobody is connected: stops all timers. Delays go on by the clock. */
+  /** Nobody is connected: stops all timers. Delays go on by the clock; the first touch sets timers again. */
   rest(): void {
     for (const queue of this.#queues.values()) queue.rest()
-  }
-
-  wake(): void {
-    for (const queue of this.#queues.values()) queue.touch()
   }
 }

@@ -30,7 +30,6 @@ export function joinBroker(name: string, profile: Profile, clock: Clock): Memory
       `memory broker "${name}" exists with another "${differs}"; give the same, or another name`,
     )
   named.drivers++
-  if (named.drivers === 1) broker.wake()
   return broker
 }
 

@@ -29,10 +29,13 @@ export class QueueState {
   readonly #site: Site
   readonly #ledger = new Ledger<StoredMessage>()
   readonly #ready = new Deque<StoredMessage>()
+  /** Ready too, and given back: each takes its place again, so that taking to look changes no order. */
+  readonly #returned = new DueHeap<StoredMessage>()
   readonly #delays = new DueHeap<StoredMessage>()
   readonly #leases = new DueHeap<Lease>()
   readonly #ids: IdWindow
   readonly #alarm: Alarm
+  #places = 0
   /** Open receivers. */
   consumers = 0
   #deleted = false
@@ -50,7 +53,7 @@ export class QueueState {
   }
 
   get ready(): number {
-    return this.#ready.size
+    return this.#ready.size + this.#returned.size
   }
 
   get inFlight(): number {
@@ -68,6 +71,7 @@ export class QueueState {
 
   /** Stores a message that is sent, unless its id was seen within the dedup window. */
   send(message: WireMessage, delayMs: number): void {
+    this.touch()
     const now = this.#site.clock.now()
     if (this.#ids.admit(message.id, now)) this.add(keep(message), now, delayMs)
   }
@@ -108,8 +112,8 @@ export class QueueState {
     this.#ledger.remove(lease.stored)
   }
 
-  /** The holder gives the message back in good order, to be shown again after `delayMs`. */
-  giveBack(lease: Lease, delayMs: number): void {
+  /** The holder failed: the same message is shown again after `delayMs`. */
+  retry(lease: Lease, delayMs: number): void {
     this.#end(lease)
     lease.settled = true
     const now = this.#site.clock.now()
@@ -117,10 +121,16 @@ export class QueueState {
     else this.#admit(lease.stored, now)
   }
 
-  /** The holder is gone, or too late: the message is ready again. */
+  /** The holder did not process the message: as if it had not been taken. */
+  release(lease: Lease): void {
+    lease.settled = true
+    this.takeBack(lease)
+  }
+
+  /** The holder is gone: the message is ready again, in its place. */
   takeBack(lease: Lease): void {
     this.#end(lease)
-    this.#admit(lease.stored, this.#site.clock.now())
+    this.#admit(lease.stored, this.#site.clock.now(), lease.stored.place)
   }
 
   /** Brings everything up to the clock. */
@@ -144,10 +154,11 @@ export class QueueState {
     this.#alarm.off()
   }
 
-  /** Removes what is ready or delayed; resolves with how many. */
-  purge(): number {
+  /** Removes what is ready, and what is delayed unless told otherwise; returns how many. */
+  purge(delayedToo = true): number {
     this.touch()
-    const purged = [...this.#ready.drain(), ...this.#delays.drain()]
+    const delayed = delayedToo ? this.#delays.drain() : []
+    const purged = [...this.#ready.drain(), ...this.#returned.drain(), ...delayed]
     for (const stored of purged) this.#ledger.remove(stored)
     return purged.length
   }
@@ -168,7 +179,7 @@ export class QueueState {
 
   #lease(max: number, holder: Holder, leaseMs: number): Lease[] {
     const taken: Lease[] = []
-    if (max <= 0 || this.#ready.size === 0) return taken
+    if (max <= 0 || this.ready === 0) return taken
     const now = this.#site.clock.now()
     const { capabilities, leaseResolutionMs } = this.#site.profile
     const ms =
@@ -176,8 +187,9 @@ export class QueueState {
         ? Math.ceil(leaseMs / leaseResolutionMs) * leaseResolutionMs
         : capabilities.limits.leaseMs
     while (taken.length < max) {
-      const stored = this.#ready.shift()
+      const stored = this.#next()
       if (!stored) break
+      this.#shift(stored)
       stored.handed++
       const lease = new Lease(stored, holder, now, now + ms)
       this.#leases.push(lease)
@@ -195,7 +207,8 @@ export class QueueState {
 
   #expire(lease: Lease): void {
     if (this.#site.profile.capabilities.lease === 'renewable') {
-      this.takeBack(lease)
+      this.#end(lease)
+      this.#admit(lease.stored, this.#site.clock.now())
       return
     }
     // As RabbitMQ does when a consumer is too slow: not one delivery is lost, but the whole channel.
@@ -209,12 +222,14 @@ export class QueueState {
 
   #delay(stored: StoredMessage, at: number): void {
     stored.at = at
+    stored.delayed = true
     this.#delays.push(stored)
     this.#alarm.set(at)
   }
 
   /** Makes a message ready, unless it was handed over too often: then the broker dead-letters it. */
-  #admit(stored: StoredMessage, now: number): void {
+  #admit(stored: StoredMessage, now: number, place?: number): void {
+    stored.delayed = false
     const { deliveryLimit, deadLetter, name } = this.spec
     const limit = deliveryLimit ?? Infinity
     if (deadLetter !== undefined && stored.handed > 0 && stored.deliveries >= limit) {
@@ -227,7 +242,12 @@ export class QueueState {
         return
       }
     }
-    this.#ready.push(stored)
+    stored.place = place ?? this.#places++
+    if (place === undefined) this.#ready.push(stored)
+    else {
+      stored.at = place
+      this.#returned.push(stored)
+    }
     this.waiters.wake()
   }
 
@@ -235,10 +255,22 @@ export class QueueState {
   #trim(now: number): void {
     const { retentionMs } = this.spec
     if (retentionMs === undefined) return
-    for (let head = this.#ready.peek(); head && head.since + retentionMs <= now; head = this.#ready.peek()) {
-      this.#ready.shift()
-      this.#ledger.remove(head)
+    for (let next = this.#next(); next && next.since + retentionMs <= now; next = this.#next()) {
+      this.#shift(next)
+      this.#ledger.remove(next)
     }
+  }
+
+  /** The message to be served next. */
+  #next(): StoredMessage | undefined {
+    const ready = this.#ready.peek()
+    const returned = this.#returned.peek()
+    return returned && !(ready && ready.place < returned.place) ? returned : ready
+  }
+
+  #shift(next: StoredMessage): void {
+    if (this.#returned.peek() === next) this.#returned.pop()
+    else this.#ready.shift()
   }
 }
 

@@ -32,8 +32,14 @@ export class MemoryReceiver implements Receiver<Lease>, Holder, Link {
   }
 
   async receive(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Delivery<Lease>[]> {
-    await this.#connection.turns.due()
     this.#check()
+    const turn = this.#connection.turns.due()
+    if (turn) {
+      await turn
+      // Begun before the stop, so it ends as a wait does.
+      if (this.#ended?.code === 'CLOSED') return []
+      this.#check()
+    }
     if (signal.aborted) return []
     let leases = this.#queue.take(this.#room(max), this, this.#options.leaseMs)
     if (leases.length === 0 && waitMs > 0) leases = await this.#wait(max, waitMs, signal)
@@ -182,8 +188,7 @@ export function deliver<Token>(token: Token, stored: StoredMessage, inPlace: boo
     token,
     message,
     deliveries: stored.deliveries,
-    // Brokers that show the same message again count hand-overs, and take the count for the attempt.
-    ...(inPlace && { attempt: Math.max(1, stored.deliveries) }),
+    ...(inPlace && { attempt: stored.retries + 1 }),
     ...(stored.nativeDeath && { nativeDeath: stored.nativeDeath }),
     native: message,
   }

@@ -23,13 +23,15 @@ export function settle(
       return undefined
     case 'release':
       if (!capabilities.releaseCounts) stored.handed--
-      queue.giveBack(lease, 0)
+      queue.release(lease)
       return undefined
     case 'retry': {
       const wrong = checkDelay(capabilities.limits, verdict.delayMs)
       if (wrong) return wrong
-      if (capabilities.retry === 'in-place') queue.giveBack(lease, verdict.delayMs)
-      else {
+      if (capabilities.retry === 'in-place') {
+        stored.retries++
+        queue.retry(lease, verdict.delayMs)
+      } else {
         queue.remove(lease)
         queue.add(withBook(stored.message, verdict.headers), now, verdict.delayMs, stored.nativeDeath)
       }

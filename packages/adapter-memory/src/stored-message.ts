@@ -2,7 +2,7 @@ import type { NativeDeath, WireMessage } from '@msgloop/core/driver'
 import { BOOK_HEADERS, RESERVED_PREFIX } from '@msgloop/core/driver'
 import type { Due } from './due-heap.js'
 
-/** A message as a queue holds it: ready, delayed (in the heap of delays) or leased. */
+/** A message as a queue holds it: ready, delayed or leased. */
 export class StoredMessage implements Due {
   readonly order: number
   readonly message: WireMessage
@@ -11,6 +11,12 @@ export class StoredMessage implements Due {
   readonly nativeDeath: NativeDeath | undefined
   /** Hand-overs of this copy. */
   handed = 0
+  /** Retries of this copy, where a retry is in place. */
+  retries = 0
+  /** Waiting for a delay or a retry. */
+  delayed = false
+  /** Place among those that became ready; one that is given back takes it again. */
+  place = 0
   at = 0
   slot = -1
   readonly #handedBefore: number
@@ -23,19 +29,18 @@ export class StoredMessage implements Due {
     this.#handedBefore = count(message.headers[BOOK_HEADERS.deliveries])
   }
 
-  get delayed(): boolean {
-    return this.slot >= 0
-  }
-
   /** Hand-overs of this and earlier copies. */
   get deliveries(): number {
     return this.#handedBefore + this.handed
   }
 }
 
-/** What to keep of a message that is sent: nothing that the sender can still change. */
+/**
+ * What to keep of a message that is sent: nothing that the sender can still change. `Buffer.from`
+ * copies, and takes small copies from a pool: an ArrayBuffer each would cost more than all the rest.
+ */
 export function keep(message: WireMessage): WireMessage {
-  return { ...message, body: new Uint8Array(message.body), headers: Object.freeze({ ...message.headers }) }
+  return { ...message, body: Buffer.from(message.body), headers: Object.freeze({ ...message.headers }) }
 }
 
 /**
@@ -43,7 +48,7 @@ export function keep(message: WireMessage): WireMessage {
  * them before it fails: the next attempt must see the original. Headers are frozen, so they are shared.
  */
 export function show(message: WireMessage): WireMessage {
-  return { ...message, body: new Uint8Array(message.body) }
+  return { ...message, body: Buffer.from(message.body) }
 }
 
 /** The message with other bookkeeping. Bytes are shared: they never leave but through `show`. */
