@@ -22,8 +22,9 @@ fail() { # exit code, message
   exit "$1"
 }
 
+# In the foreground, so that Ctrl-C reaches the command too.
 bounded() { # seconds, command…
-  if command -v timeout > /dev/null; then timeout "$@"; else "${@:2}"; fi
+  if command -v timeout > /dev/null; then timeout --foreground -k 10 "$@"; else "${@:2}"; fi
 }
 
 # Runs a step silently; when it fails, shows the end of its output and what to do.
@@ -50,10 +51,10 @@ install_packages() {
 
 engine_answers() { command -v docker > /dev/null && bounded 15 docker info > /dev/null 2>&1; }
 
-await_engine() { # seconds
+await_engine() { # seconds, id of the dockerd process
   local end=$((SECONDS + $1))
   until engine_answers; do
-    ((SECONDS < end)) || return 1
+    ((SECONDS < end)) && kill -0 "$2" 2> /dev/null || return 1
     sleep 0.3
   done
 }
@@ -79,16 +80,18 @@ choose_firewall() {
 }
 
 start_dockerd() {
-  if ! pgrep -x dockerd > /dev/null; then
+  local pid
+  if ! pid=$(pgrep -o -x dockerd); then
     say "starting dockerd (log: $DOCKERD_LOG)…"
     drop_stale_pid_files
     choose_firewall
     # DOCKERD_FLAGS is a list of words.
     # shellcheck disable=SC2086
-    setsid nohup dockerd ${FIREWALL_FLAGS[@]+"${FIREWALL_FLAGS[@]}"} ${DOCKERD_FLAGS:-} \
+    setsid nohup dockerd --log-level=warn ${FIREWALL_FLAGS[@]+"${FIREWALL_FLAGS[@]}"} ${DOCKERD_FLAGS:-} \
       > "$DOCKERD_LOG" 2>&1 < /dev/null 9>&- &
+    pid=$!
   fi
-  await_engine 60 && return
+  await_engine 60 "$pid" && return
   tail -n 25 "$DOCKERD_LOG" >&2 || true
   fail 1 "dockerd does not answer. See $DOCKERD_LOG; flags for it can be given in DOCKERD_FLAGS."
 }
@@ -135,17 +138,21 @@ debian_mirror() {
   # $(REPO_URI) is apt's own placeholder.
   # shellcheck disable=SC2016
   apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
-    grep -m1 -E '^https?://'
+    awk '/^https?:/ && !found { print; found = 1 } END { exit !found }'
 }
 
-ensure_build_tools() {
+build_tools_present() { # suite
+  command -v debootstrap > /dev/null && command -v gpgv > /dev/null &&
+    [ -e "/usr/share/keyrings/debian-archive-$1-stable.gpg" ] && debian_mirror > /dev/null
+}
+
+ensure_build_tools() { # suite
   is_debian_root ||
     fail 3 'images are missing, no registry answers, and building stand-ins needs root on Debian.'
-  if ! command -v debootstrap > /dev/null || ! debian_mirror > /dev/null; then
-    say 'installing debootstrap…'
-    # The newest keyring this release has knows the keys of the next one too.
-    install_packages debootstrap debian-archive-keyring
-  fi
+  build_tools_present "$1" && return
+  say 'installing debootstrap…'
+  # The newest keyring of a Debian release knows the keys of the next release too.
+  install_packages debootstrap debian-archive-keyring gpgv
 }
 
 # Settings every stand-in wants; nothing of this machine stays inside.
@@ -164,12 +171,14 @@ trim_base() { # root folder
 ensure_base() { # suite
   local suite=$1 root=$WORK/$1 mirror
   image_exists "$BASE_IMAGE:$suite" && return
+  ensure_build_tools "$suite"
   mirror=$(debian_mirror) ||
     fail 1 "no Debian mirror found in this machine's apt sources. Give one in DEBIAN_MIRROR."
   say "building $BASE_IMAGE:$suite with debootstrap…"
   # In a mount namespace of its own: whatever it mounts is gone when it ends.
   run "Check the mirror $mirror (DEBIAN_MIRROR overrides it) and the package debian-archive-keyring." 600 \
-    unshare --mount debootstrap --variant=minbase "$suite" "$root" "$mirror"
+    unshare --mount debootstrap --force-check-gpg --variant=minbase --include=ca-certificates \
+    "$suite" "$root" "$mirror"
   trim_base "$root"
   tar -C "$root" -c . | docker import - "$BASE_IMAGE:$suite" > /dev/null ||
     fail 1 "docker import of $BASE_IMAGE:$suite failed. Check the free space of Docker's data folder."
@@ -177,7 +186,6 @@ ensure_base() { # suite
 }
 
 build() { # tag, folder, suite
-  ensure_build_tools
   ensure_base "$3"
   say "building $1 from Debian $3…"
   # The plain builder: there in every engine, and it sees local images. Host network: the mirror
