@@ -52,6 +52,7 @@ export function noopDriver(total: number): Driver {
       releaseCounts: false,
       dedupWindowMs: 0,
       browse: 'lease',
+      purgesDelayed: true,
       stats: [],
       guarantees: ['at-least-once'],
       order: false,

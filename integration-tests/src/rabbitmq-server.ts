@@ -43,18 +43,19 @@ export async function startRabbitmq(image: RabbitmqImage): Promise<RabbitmqServe
     await native.start()
     await answers(url())
   }
+  const kill = async (): Promise<void> => {
+    await native.kill({ signal: 'SIGKILL' })
+    await native.wait()
+  }
   return {
     host,
     port,
     version: await answers(url()),
     url,
     start,
-    async kill() {
-      await native.kill({ signal: 'SIGKILL' })
-      await native.wait()
-    },
+    kill,
     async killAndStart() {
-      await this.kill()
+      await kill()
       await start()
     },
     async pause() {

@@ -110,20 +110,20 @@ export function deadError(error: unknown): ErrorRecord {
   }
 }
 
+/** Whatever was thrown, however hostile: its getters may throw, and it may be a revoked proxy. */
 function describe(error: unknown): { name: string; message: string; stack?: string } {
-  if (error instanceof Error)
-    return {
-      name: String(error.name),
-      message: String(error.message),
-      ...(typeof error.stack === 'string' && { stack: error.stack }),
-    }
-  let message: string
   try {
-    message = typeof error === 'string' ? error : (JSON.stringify(error) ?? String(error))
+    if (error instanceof Error)
+      return {
+        name: String(error.name),
+        message: String(error.message),
+        ...(typeof error.stack === 'string' && { stack: error.stack }),
+      }
+    const message = typeof error === 'string' ? error : (JSON.stringify(error) ?? String(error))
+    return { name: error === null ? 'null' : typeof error, message }
   } catch {
-    message = Object.prototype.toString.call(error)
+    return { name: typeof error, message: 'thrown by the handler, and impossible to describe' }
   }
-  return { name: error === null ? 'null' : typeof error, message }
 }
 
 function historyHeaders(book: Book): Record<string, string> {

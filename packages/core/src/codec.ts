@@ -12,7 +12,8 @@ export interface Codec<T> {
   decode(bytes: Uint8Array): T
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+/** A byte order mark is a character like others: what is sent is what arrives. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * JSON, the default. A body that JSON would silently change is refused: `undefined`, functions,

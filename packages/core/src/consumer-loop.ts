@@ -22,6 +22,7 @@ import type { ResolvedQueue } from './resolved-queue.js'
 import { compose, runHandler } from './run-handler.js'
 import { Settler } from './settler.js'
 import { publishStep } from './steps.js'
+import { stopController } from './stop-signal.js'
 import { Trouble } from './trouble.js'
 
 /** How long one `receive` waits: the longest SQS allows; shorter ones only cost. */
@@ -57,14 +58,14 @@ export class ConsumerLoop<T> implements Consumer {
   readonly #prefetch: number
   readonly #closed: () => void
   readonly #handlerTimeoutMs: number | undefined
-  readonly #stop = new AbortController()
+  readonly #stop = stopController()
   readonly #running = new Set<Held>()
   /** Received and waiting for a slot; empty unless `prefetch` is more than 0. */
   #waiting: Held[] = []
   #concurrency: number
   #state: ConsumerState = 'running'
   /** Aborts to end the current intake: paused, closing, or another concurrency. */
-  #turn = new AbortController()
+  #turn = stopController()
   #wake: (() => void) | undefined
   #drained: (() => void)[] = []
   #pausing: (() => void)[] = []
@@ -189,7 +190,7 @@ export class ConsumerLoop<T> implements Consumer {
     const { capabilities } = this.#context.driver
     const { definition, maxLeaseMs } = this.#resolved
     for (let attempt = 1; !this.#stop.signal.aborted; attempt++) {
-      this.#turn = new AbortController()
+      this.#turn = stopController()
       for (const resolve of this.#pausing.splice(0)) resolve()
       if (this.#state === 'paused') {
         await this.#woken()
@@ -237,8 +238,7 @@ export class ConsumerLoop<T> implements Consumer {
     const { receiveBatch } = this.#context.driver.capabilities.limits
     const turn = this.#turn.signal
     while (!turn.aborted) {
-      while (this.#waiting.length > 0 && this.#running.size < this.#concurrency)
-        this.#start(this.#waiting.shift())
+      this.#startWaiting()
       const room = this.#concurrency + this.#prefetch - this.#running.size - this.#waiting.length
       if (room <= 0) {
         await this.#woken()
@@ -264,8 +264,16 @@ export class ConsumerLoop<T> implements Consumer {
     await intake.stop()
   }
 
-  #start(held: Held | undefined): void {
-    if (!held) return
+  /** The loop may be waiting for the broker just now: whoever ends a handler fills the slot. */
+  #startWaiting(): void {
+    while (!this.#turn.signal.aborted && this.#running.size < this.#concurrency) {
+      const held = this.#waiting.shift()
+      if (!held) return
+      this.#start(held)
+    }
+  }
+
+  #start(held: Held): void {
     this.#running.add(held)
     void this.#process(held)
   }
@@ -302,6 +310,7 @@ export class ConsumerLoop<T> implements Consumer {
     if (!this.#running.has(held) || held.settling) return
     await this.#settler.settle(held, judged, book, durationMs)
     this.#running.delete(held)
+    this.#startWaiting()
     this.#wake?.()
     if (this.#running.size === 0) for (const resolve of this.#drained.splice(0)) resolve()
   }

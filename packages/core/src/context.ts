@@ -13,6 +13,8 @@ export interface Context {
   readonly budget: SendBudget
   /** @throws MsgloopError `CLOSED` after `broker.close()` began */
   readonly assertOpen: () => void
+  /** As `assertOpen`, but handlers may send until the last of them has ended. */
+  readonly assertSending: () => void
 }
 
 export function closed(what: string): MsgloopError {

@@ -55,6 +55,8 @@ class DriverBroker implements Broker {
   readonly #parts = { consumers: new Set<Consumer>(), intakes: new Set<Intake>() }
   readonly #signals = new Map<NodeJS.Signals, () => void>()
   #closing: Promise<void> | undefined
+  /** Consumers are closed: no handler is left that may send. */
+  #sealed = false
 
   constructor(driver: Driver, options: BrokerOptions) {
     this.name = driver.name
@@ -81,11 +83,16 @@ class DriverBroker implements Broker {
       assertOpen: () => {
         if (this.#closing) throw closed(`the broker (${driver.name} at ${driver.address})`)
       },
+      assertSending: () => {
+        if (this.#sealed) throw closed(`the broker (${driver.name} at ${driver.address})`)
+      },
     }
   }
 
   queue<T>(given: QueueDefinition<T> | string): Queue<T> {
     this.#context.assertOpen()
+    if (typeof given !== 'string' && typeof given?.retry?.delayMs !== 'function')
+      throw new MsgloopError('INVALID', 'broker.queue takes what defineQueue() made, or a name')
     const name = typeof given === 'string' ? given : given.name
     const deadLetterQueue = this.#deadLetterQueues.get(name)
     if (deadLetterQueue && typeof given === 'string') return deadLetterQueue as unknown as Queue<T>
@@ -184,6 +191,7 @@ class DriverBroker implements Broker {
       for (const { link } of handles) link.abort()
     })
     await Promise.all([...this.#parts.consumers].map((consumer) => consumer.close({ timeout: timeoutMs })))
+    this.#sealed = true
     await Promise.all([...this.#parts.intakes].map((intake) => intake.close()))
     await Promise.all(handles.map(({ link }) => link.close()))
     cancel()

@@ -87,6 +87,7 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
     await this.#ensure(this.#source)
     const pace = new Pace(this.#context, rate)
     await take(this.#context, this.#dead, options.signal, async (batch) => {
+      const failures: unknown[] = []
       const moves: Promise<void>[] = []
       for (const held of batch) {
         const entry = readDeadLetter(this.#source, held.delivery)
@@ -97,11 +98,11 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
         if (rate !== undefined) await pace.next(options.signal)
         if (options.signal?.aborted) break
         tally.replayed++
-        moves.push(this.#move(held, options.to ?? entry.source))
+        moves.push(this.#move(held, options.to ?? entry.source).catch((error) => void failures.push(error)))
       }
-      const failed = (await Promise.allSettled(moves)).filter((move) => move.status === 'rejected')
-      tally.replayed -= failed.length
-      if (failed[0]) throw failed[0].reason
+      await Promise.all(moves)
+      tally.replayed -= failures.length
+      if (failures.length > 0) throw failures[0]
       return tally.replayed < limit
     })
     return tally

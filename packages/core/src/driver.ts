@@ -274,7 +274,7 @@ export interface Admin {
   stats(source: Source, signal: AbortSignal): Promise<QueueStats>
   /** Looks without taking, oldest first. Present exactly when `capabilities.browse` is `free`. */
   browse?(source: Source, limit: number, cursor: string | undefined, signal: AbortSignal): Promise<BrowsePage>
-  /** Removes all messages that are ready or delayed; resolves with how many were, where the broker tells. */
+  /** Removes all messages that are ready, and delayed ones where `purgesDelayed`; resolves with how many were, where the broker tells. */
   purge(source: Source, signal: AbortSignal): Promise<number | undefined>
   /** Deletes the object with its messages. What is not there is no error. */
   delete(topology: Topology, signal: AbortSignal): Promise<void>
@@ -315,6 +315,8 @@ export interface Capabilities {
   readonly dedupWindowMs: number
   /** `free`: without taking. `lease`: only by taking and giving back. */
   readonly browse: 'free' | 'lease'
+  /** Whether `purge` and `delete` reach what waits for a delay, or only what is ready. */
+  readonly purgesDelayed: boolean
   /** Fields of `QueueStats` that are numbers. */
   readonly stats: readonly (keyof QueueStats)[]
   readonly guarantees: readonly Guarantee[]

@@ -25,6 +25,8 @@ export interface FailedRun {
   readonly at: number
   readonly durationMs: number
   readonly consumer: string
+  /** It can never succeed, whatever was thrown. */
+  readonly final?: boolean
   /** Overrides the policy's delay. */
   readonly delayMs?: number | undefined
 }
@@ -52,8 +54,9 @@ export function judgeFailure(
   const { limits } = context.driver.capabilities
   const fit = (ms: number): number =>
     Math.min(roundUp(Math.max(0, ms), limits.delayResolutionMs), limits.delayMs)
+  const after = asked(() => (error instanceof RetryAfter ? error.delayMs : undefined), undefined)
   if (role === 'dead-letter') {
-    const delayMs = fit(run.delayMs ?? (error instanceof RetryAfter ? error.delayMs : DEAD_LETTER_RETRY_MS))
+    const delayMs = fit(run.delayMs ?? after ?? DEAD_LETTER_RETRY_MS)
     return {
       verdict: { kind: 'retry', delayMs, headers: sameHeaders(before) },
       step: 'retried',
@@ -68,9 +71,9 @@ export function judgeFailure(
     consumer: run.consumer,
     error: attemptError(error),
   })
-  const reason = final(context, definition, book, error)
+  const reason = run.final ? 'rejected' : final(context, definition, book, error)
   if (reason) return deadLetter(context, definition, book, reason, error)
-  const delayMs = fit(run.delayMs ?? wait(context, definition, book.attempt, error))
+  const delayMs = fit(run.delayMs ?? after ?? wait(context, definition, book.attempt, error))
   return { verdict: { kind: 'retry', delayMs, headers: retryHeaders(book) }, step: 'retried', delayMs, error }
 }
 
@@ -123,7 +126,8 @@ function final(
   book: Book,
   error: unknown,
 ): DeadReason | undefined {
-  if (error instanceof Reject || failFast.some((each) => error instanceof each)) return 'rejected'
+  if (asked(() => error instanceof Reject || failFast.some((each) => error instanceof each), false))
+    return 'rejected'
   if (retryIf && !asked(() => retryIf(error, book.attempt), true)) return 'rejected'
   if (book.attempt >= retry.attempts) return 'exhausted'
   const elapsed = context.clock.now() - (book.firstAttemptAt ?? context.clock.now())
@@ -136,12 +140,11 @@ function wait(
   attempt: number,
   error: unknown,
 ): number {
-  if (error instanceof RetryAfter) return error.delayMs
   const ms = asked(() => retry.delayMs(attempt, error, context.random), BROKEN_POLICY_MS)
   return Number.isFinite(ms) ? ms : BROKEN_POLICY_MS
 }
 
-/** Application code inside a policy may throw; the message must not be lost by it. */
+/** Application code may throw inside a policy, and from an error it made: the message must not be lost by it. */
 function asked<T>(ask: () => T, otherwise: T): T {
   try {
     return ask()

@@ -45,13 +45,11 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
   retry(options: { error?: unknown; delay?: Duration } = {}): Promise<void> {
     const delayMs =
       options.delay === undefined ? undefined : milliseconds('retry: option "delay"', options.delay)
-    return this.#settle('retry', () => this.#fail(options.error ?? new Error('retried by hand'), delayMs))
+    return this.#settle('retry', () => this.#fail(options.error ?? new Error('retried by hand'), { delayMs }))
   }
 
   reject(error: unknown = new Reject('rejected by hand')): Promise<void> {
-    return this.#settle('reject', () =>
-      this.#fail(error instanceof Reject ? error : asReject(error), undefined),
-    )
+    return this.#settle('reject', () => this.#fail(error, { final: true }))
   }
 
   async extend(lease?: Duration): Promise<void> {
@@ -59,7 +57,7 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
     await this.#mine.intake.extend(this.#mine, ms)
   }
 
-  #fail(error: unknown, delayMs: number | undefined): Judgement {
+  #fail(error: unknown, how: { final?: boolean; delayMs?: number | undefined }): Judgement {
     const { definition, spec } = this.#resolved
     const now = this.#context.clock.now()
     return judgeFailure(this.#context, definition, spec.role, this.#pages, {
@@ -67,7 +65,7 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
       at: this.#since,
       durationMs: now - this.#since,
       consumer: CONSUMER,
-      delayMs,
+      ...how,
     })
   }
 
@@ -122,8 +120,4 @@ export async function toDelivery<T>(
   if (flow.hasSubscribers)
     publishSettled(context, held, { queue: resolved.definition.name, consumer: CONSUMER, book, judged })
   return undefined
-}
-
-function asReject(error: unknown): Reject {
-  return new Reject(error instanceof Error ? error.message : String(error), { cause: error })
 }

@@ -53,13 +53,14 @@ export function prepare<T>(
     if (definition.schema) {
       const checked = validate(definition.schema, body)
       if (checked instanceof Promise)
-        return checked.then(
-          (result) => {
+        return checked
+          .then((result) => {
             refuseInvalid(at, result.problem)
             return encode(context, definition, at, limits, body, options)
-          },
-          (error) => Promise.reject(rejected(at, error)),
-        )
+          })
+          .catch((error) => {
+            throw rejected(at, error)
+          })
       refuseInvalid(at, checked.problem)
     }
     return encode(context, definition, at, limits, body, options)

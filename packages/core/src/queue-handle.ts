@@ -51,7 +51,7 @@ export class QueueHandle<T> implements Queue<T> {
   }
 
   async send(body: T, options?: SendOptions): Promise<string> {
-    this.#context.assertOpen()
+    this.#context.assertSending()
     const prepared = prepare(this.#context, this.#resolved.definition, body, options)
     const outgoing = prepared instanceof Promise ? await prepared : prepared
     const { message, delayMs } = outgoing
@@ -74,7 +74,7 @@ export class QueueHandle<T> implements Queue<T> {
     items: readonly BatchItem<T>[],
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<SendResult[]> {
-    this.#context.assertOpen()
+    this.#context.assertSending()
     onlyKnown(`sendBatch to queue "${this.name}"`, options, ['signal'])
     if (!Array.isArray(items))
       throw new MsgloopError('INVALID', `sendBatch to queue "${this.name}" takes an array of { body, … }`, {

@@ -74,7 +74,10 @@ export interface Queue<T> {
   stats(): Promise<QueueStats>
   /** Compares what the broker has with the definition; writes nothing. `[]` when all is as declared. */
   verify(): Promise<readonly Drift[]>
-  /** Removes all ready and delayed messages; resolves with how many, where the broker tells. */
+  /**
+   * Removes all ready messages, and delayed ones where `capabilities.purgesDelayed`; resolves with how
+   * many, where the broker tells.
+   */
   purge(): Promise<number | undefined>
   /** Deletes the queue and its messages. Its dead-letter queue stays. */
   delete(): Promise<void>

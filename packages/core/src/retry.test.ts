@@ -2,20 +2,29 @@ import { describe, expect, test } from 'vitest'
 import { MsgloopError } from './error.js'
 import { custom, exponential, fixed, immediate, linear, RetryAfter } from './retry.js'
 
-const delays = (policy: { delayMs(attempt: number, error: unknown, random: () => number): number }, n: number, random = () => 0) =>
-  Array.from({ length: n }, (_, i) => policy.delayMs(i + 1, undefined, random))
+const delays = (
+  policy: { delayMs(attempt: number, error: unknown, random: () => number): number },
+  n: number,
+  random = () => 0,
+) => Array.from({ length: n }, (_, i) => policy.delayMs(i + 1, undefined, random))
 
 describe('retry policies', () => {
   test('exponential grows by its factor up to its max', () => {
-    expect(delays(exponential({ attempts: 9, from: '500ms', factor: 3, max: '10s' }), 5)).toEqual([500, 1500, 4500, 10_000, 10_000])
+    expect(delays(exponential({ attempts: 9, from: '500ms', factor: 3, max: '10s' }), 5)).toEqual([
+      500, 1500, 4500, 10_000, 10_000,
+    ])
   })
 
   test('exponential doubles, and stops at an hour, by default', () => {
-    expect(delays(exponential({ attempts: 99, from: '20m' }), 4)).toEqual([1_200_000, 2_400_000, 3_600_000, 3_600_000])
+    expect(delays(exponential({ attempts: 99, from: '20m' }), 4)).toEqual([
+      1_200_000, 2_400_000, 3_600_000, 3_600_000,
+    ])
   })
 
   test('linear grows by its step', () => {
-    expect(delays(linear({ attempts: 9, from: '1s', step: '2s', max: '6s' }), 4)).toEqual([1000, 3000, 5000, 6000])
+    expect(delays(linear({ attempts: 9, from: '1s', step: '2s', max: '6s' }), 4)).toEqual([
+      1000, 3000, 5000, 6000,
+    ])
   })
 
   test('fixed and immediate stay the same', () => {
@@ -30,7 +39,10 @@ describe('retry policies', () => {
   })
 
   test('jitter only ever shortens a delay, by at most its share', () => {
-    expect(delays(fixed({ attempts: 3, delay: '1s', jitter: true }), 1, () => 0.999_999)[0]).toBeCloseTo(500, 1)
+    expect(delays(fixed({ attempts: 3, delay: '1s', jitter: true }), 1, () => 0.999_999)[0]).toBeCloseTo(
+      500,
+      1,
+    )
     expect(delays(fixed({ attempts: 3, delay: '1s', jitter: 0.2 }), 1, () => 0.5)[0]).toBeCloseTo(900, 1)
     expect(delays(fixed({ attempts: 3, delay: '1s', jitter: true }), 1, () => 0)[0]).toBe(1000)
   })

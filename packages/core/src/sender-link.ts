@@ -6,6 +6,7 @@ import { bounded, closed } from './context.js'
 import type { Outgoing, Sender } from './driver.js'
 import { MsgloopError } from './error.js'
 import { Fifo } from './fifo.js'
+import { stopController } from './stop-signal.js'
 import type { QueueTopology } from './topology-keeper.js'
 import { wrap } from './wrap.js'
 
@@ -44,7 +45,7 @@ export class SenderLink {
   readonly #context: Context
   readonly #topology: QueueTopology
   readonly #timeoutMs: number
-  readonly #stop = new AbortController()
+  readonly #stop = stopController()
   /** May hold items that are over; `#queued` counts those that are not. */
   readonly #queue = new Fifo<Item>()
   #queued = 0
@@ -302,7 +303,7 @@ export class SenderLink {
     const deadline = batch[batch.length - 1]?.deadline ?? 0
     let window = this.#windows[this.#windows.length - 1]
     if (!window || deadline > window.until) {
-      window = { controller: new AbortController(), until: deadline + WINDOW_MS }
+      window = { controller: stopController(), until: deadline + WINDOW_MS }
       this.#windows.push(window)
     }
     return window.controller.signal

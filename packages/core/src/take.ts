@@ -3,18 +3,19 @@ import { bounded } from './context.js'
 import type { Held } from './held.js'
 import { Intake } from './intake.js'
 import type { ResolvedQueue } from './resolved-queue.js'
+import { stopController } from './stop-signal.js'
 import { wrap } from './wrap.js'
 
 /** Entries one receiver holds at most: quorum queues give no consumer more than 2000. */
 const WINDOW = 1_000
-/** A queue that gives nothing for this long is taken to be seen through. */
+/** A queue that gives nothing for this long is seen through, where its count cannot be relied on. */
 const QUIET_MS = 500
-const CALL_MS = 30_000
+const COUNT_MS = 30_000
 
 /**
- * Takes every message that is in a queue now, once, and hands them to `see` in batches. What `see` does
- * not settle goes back at the end, and when the process dies: nothing can be lost by looking.
- * Ends early when `see` returns false or `signal` aborts.
+ * Takes every message that is in a queue now, once, and hands them to `see` in batches, in order. What
+ * `see` does not settle goes back at the end, in the same order, and also when the process dies: nothing
+ * can be lost by looking. Ends early when `see` resolves with false or `signal` aborts.
  */
 export async function take(
   context: Context,
@@ -22,44 +23,67 @@ export async function take(
   signal: AbortSignal | undefined,
   see: (batch: readonly Held[]) => Promise<boolean>,
 ): Promise<void> {
-  const { definition, spec, maxLeaseMs } = resolved
+  const { definition, maxLeaseMs } = resolved
   const { receiveBatch, leaseMs } = context.driver.capabilities.limits
-  const never = new AbortController().signal
+  const options = {
+    prefetch: WINDOW,
+    leaseMs: Math.min(definition.leaseMs, leaseMs),
+    maxLeaseMs,
+    consumer: 'dead-letters',
+  }
+  const stop = signal ?? stopController().signal
   const intakes: Intake[] = []
-  let left = await countReady(context, resolved)
+  /** What comes back while this runs, as a replayed message that fails again, is not taken twice. */
+  const seen = new Set<string>()
+  let left = await count(context, resolved)
   try {
-    while (left > 0 && !signal?.aborted) {
-      const options = {
-        prefetch: WINDOW,
-        leaseMs: Math.min(definition.leaseMs, leaseMs),
-        maxLeaseMs,
-        consumer: 'dead-letters',
-      }
-      const intake = await Intake.open(context, resolved, options, signal)
+    while (left > 0 && !stop.aborted) {
+      const intake = await Intake.open(context, resolved, options, stop)
       intakes.push(intake)
-      while (left > 0 && intake.held.size < WINDOW) {
+      while (left > 0 && !stop.aborted && intake.held.size < WINDOW) {
         const max = Math.min(receiveBatch, left, WINDOW - intake.held.size)
-        const batch = await intake.receive(max, QUIET_MS, signal ?? never)
-        left = batch.length === 0 ? 0 : left - batch.length
-        if (batch.length > 0 && !(await see(batch))) return
-        if (signal?.aborted) return
+        const batch = await intake.receive(max, QUIET_MS, stop)
+        const fresh = batch.filter(({ delivery }) => !seen.has(delivery.message.id))
+        for (const { delivery } of fresh) seen.add(delivery.message.id)
+        if (fresh.length === 0) return
+        left -= batch.length
+        if (!(await see(fresh))) return
       }
-      // What it fetched ahead must go to the next one.
-      await intake.stop()
     }
   } finally {
-    await Promise.all(intakes.map((intake) => intake.close()))
+    await giveBack(context, intakes)
   }
+}
 
-  async function countReady(from: Context, { spec: source }: ResolvedQueue<unknown>): Promise<number> {
+/** Everything goes back in the order it came: an unordered return would reorder the queue. */
+async function giveBack(context: Context, intakes: readonly Intake[]): Promise<void> {
+  const { receiveBatch } = context.driver.capabilities.limits
+  const never = stopController().signal
+  for (const intake of intakes) {
     try {
-      const stats = await bounded(from, CALL_MS, `counting queue "${spec.name}"`, signal, async (abort) => {
-        await from.topology.ensure(resolved, abort)
-        return await from.driver.admin.stats(source, abort)
-      })
-      return stats.ready ?? Number.POSITIVE_INFINITY
-    } catch (error) {
-      throw wrap(from.driver, { action: 'count', queue: spec.name }, error)
+      // What the broker has pushed and nobody has looked at comes after what was looked at.
+      while (intake.held.size < WINDOW && (await intake.receive(receiveBatch, 0, never)).length > 0);
+    } catch {
+      // The connection is gone, and what was held has gone back by itself.
     }
+    const held = [...intake.held]
+    await intake.stop()
+    await Promise.allSettled(held.map((each) => intake.settle(each, { kind: 'release' })))
+    await intake.close()
+  }
+}
+
+/** How many there are, where the broker's count is exact; elsewhere no bound. */
+async function count(context: Context, resolved: ResolvedQueue<unknown>): Promise<number> {
+  const { driver, topology } = context
+  const { spec } = resolved
+  try {
+    return await bounded(context, COUNT_MS, `counting queue "${spec.name}"`, undefined, async (signal) => {
+      await topology.ensure(resolved, signal)
+      if (driver.capabilities.browse !== 'free') return Number.POSITIVE_INFINITY
+      return (await driver.admin.stats(spec, signal)).ready ?? Number.POSITIVE_INFINITY
+    })
+  } catch (error) {
+    throw wrap(driver, { action: 'count', queue: spec.name }, error)
   }
 }
