@@ -285,7 +285,7 @@ export class ConsumerLoop<T> implements Consumer {
     let decoded = decodeFor(this.#resolved, held.delivery.message)
     if (decoded instanceof Promise) decoded = await decoded
     if (!decoded.ok) {
-      const judged = deadLetter(this.#context, this.#resolved.definition, book, decoded.reason, decoded.error)
+      const judged = deadLetter(this.#context, this.#resolved.definition, book, decoded.reason, decoded)
       return await this.#end(held, judged, book)
     }
     const at = this.#context.clock.now()

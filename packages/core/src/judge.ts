@@ -72,7 +72,7 @@ export function judgeFailure(
     error: attemptError(error),
   })
   const reason = run.final ? 'rejected' : final(context, definition, book, error)
-  if (reason) return deadLetter(context, definition, book, reason, error)
+  if (reason) return deadLetter(context, definition, book, reason, { error })
   const delayMs = fit(run.delayMs ?? after ?? wait(context, definition, book.attempt, error))
   return { verdict: { kind: 'retry', delayMs, headers: retryHeaders(book) }, step: 'retried', delayMs, error }
 }
@@ -87,22 +87,22 @@ export function beforeUserCode(
   if (spec.role === 'dead-letter') return undefined
   const { expiresAt } = delivery.message
   if (expiresAt !== undefined && expiresAt <= context.clock.now())
-    return deadLetter(context, definition, book, 'expired', undefined)
+    return deadLetter(context, definition, book, 'expired')
   if (book.deliveries <= definition.maxDeliveries) return undefined
   const error = new MsgloopError(
     'UNKNOWN',
     `handed over ${book.deliveries} times, more than maxDeliveries (${definition.maxDeliveries}): its process seems to die of it`,
   )
-  return deadLetter(context, definition, book, 'crash-loop', error)
+  return deadLetter(context, definition, book, 'crash-loop', { error })
 }
 
-/** Moves to the dead-letter queue, with the record. */
+/** Moves to the dead-letter queue, with the record. What was thrown may be `undefined`, so it comes wrapped. */
 export function deadLetter(
   context: Context,
   definition: QueueDefinition<unknown>,
   book: Book,
   reason: DeadReason,
-  error: unknown,
+  failure?: { readonly error: unknown },
 ): Judgement {
   const headers = deadHeaders(book, {
     reason,
@@ -110,13 +110,13 @@ export function deadLetter(
     at: context.clock.now(),
     deliveries: book.deliveries,
     ...(book.firstAttemptAt !== undefined && { firstAttemptAt: book.firstAttemptAt }),
-    ...(error !== undefined && { error: deadError(error) }),
+    ...(failure && { error: deadError(failure.error) }),
   })
   return {
     verdict: { kind: 'move', to: definition.deadLetter, headers },
     step: reason === 'rejected' ? 'rejected' : reason === 'expired' ? 'expired' : 'dead-lettered',
     reason,
-    error,
+    ...(failure && { error: failure.error }),
   }
 }
 

@@ -114,7 +114,7 @@ export async function toDelivery<T>(
   if (!judged) {
     const decoded = await decodeFor(resolved, held.delivery.message)
     if (decoded.ok) return new ManualDelivery(context, resolved, held, book, decoded.body)
-    judged = deadLetter(context, resolved.definition, book, decoded.reason, decoded.error)
+    judged = deadLetter(context, resolved.definition, book, decoded.reason, decoded)
   }
   await held.intake.settle(held, judged.verdict)
   if (flow.hasSubscribers)
