@@ -27,6 +27,8 @@ export const capabilities: Capabilities = Object.freeze({
   releaseCounts: true,
   dedupWindowMs: 0,
   browse: 'lease',
+  /** Delayed messages are in the delay levels, which all queues share. */
+  purgesDelayed: false,
   stats: Object.freeze(['ready', 'dead', 'consumers'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
   order: false,

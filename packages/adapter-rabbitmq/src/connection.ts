@@ -1,5 +1,6 @@
 import { DriverError, systemClock } from '@msgloop/core/driver'
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, type SocketOptions } from 'amqplib'
+import { corkTicks } from './cork.js'
 import { lostError, untilAborted } from './errors.js'
 import { bindForDelays, declareLevels } from './topology.js'
 import type { Target } from './url.js'
@@ -7,15 +8,15 @@ import type { Target } from './url.js'
 /** What a graceful end may take before the socket is destroyed. */
 const GRACE_MS = 2_000
 
-/** Resolves when `work` is over, however it ended, or after `GRACE_MS`: a dead peer answers nothing. */
-export function briefly(work: Promise<unknown>): Promise<void> {
+/** Resolves when `work` is over, however it ended, or with false after `GRACE_MS`: a dead peer answers nothing. */
+export function briefly(work: Promise<unknown>): Promise<boolean> {
   return new Promise((resolve) => {
-    const cancel = systemClock.after(GRACE_MS, resolve)
-    const done = (): void => {
+    const cancel = systemClock.after(GRACE_MS, () => resolve(false))
+    const over = (): void => {
       cancel()
-      resolve()
+      resolve(true)
     }
-    work.then(done, done)
+    work.then(over, over)
   })
 }
 
@@ -33,6 +34,7 @@ export class Session {
     this.model = model
     this.#address = address
     let cause: unknown
+    corkTicks(model)
     // Each open publisher listens; more than ten are no leak.
     model.setMaxListeners(0)
     model.on('error', (error) => {
@@ -187,7 +189,15 @@ export class Connection {
       signal: socket.signal,
     }
     // amqplib decodes the vhost once more.
-    const server = { protocol, hostname, port, username, password, vhost: encodeURIComponent(vhost), heartbeat }
+    const server = {
+      protocol,
+      hostname,
+      port,
+      username,
+      password,
+      vhost: encodeURIComponent(vhost),
+      heartbeat,
+    }
     const cancel = systemClock.after(this.#target.connectTimeoutMs, () => socket.abort())
     try {
       const model = await untilAborted(connect(server, options), socket.signal, (late) => {

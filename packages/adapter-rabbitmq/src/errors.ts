@@ -18,6 +18,7 @@ const BY_CODE: Readonly<Record<string, Classified>> = {
   403: denied,
   404: notFound,
   405: busy,
+  406: { code: 'INVALID', retryable: false },
   501: lost,
   502: lost,
   503: lost,
@@ -40,7 +41,7 @@ const BY_CODE: Readonly<Record<string, Classified>> = {
   ERR_OUT_OF_RANGE: invalid,
 }
 
-/** What only the text tells: amqplib drops the code, or one code means several things. First match wins. */
+/** What only the text tells: amqplib dropped the code, or one code means several things. First match wins. */
 const BY_TEXT: readonly (readonly [RegExp, Classified])[] = [
   [/inequivalent arg/, { code: 'DRIFT', retryable: false }],
   [/message size .* larger than/, tooLarge],
@@ -51,10 +52,13 @@ const BY_TEXT: readonly (readonly [RegExp, Classified])[] = [
   [/limit .* reached|vhost .* is down/, busy],
   [/Handshake terminated by server: (403|530)|ACCESS_REFUSED/, denied],
   [/closed abruptly during opening handshake/i, unreachable],
+  // Something else than AMQP answers there.
+  [/exceeds maxFrameSize|Invalid frame|mechanism .* not provided/, { ...unreachable, retryable: false }],
   [/No channels left/, busy],
-  [/PRECONDITION_FAILED/, { code: 'INVALID', retryable: false }],
-  [/Heartbeat timeout|Unexpected close|(channel|connection) (closed|closing|ended)|write after end/i, lost],
 ]
+
+/** amqplib's own errors have no code. Those of the broker may say the same words, and have one. */
+const OVER = /Heartbeat timeout|Unexpected close|write after end|(channel|connection) (closed|closing|ended)/i
 
 /** Sorts what amqplib, Node.js or the broker throws. Total and pure. */
 export function classify(error: unknown): Classified {
@@ -69,7 +73,7 @@ export function classify(error: unknown): Classified {
   if (byText) return byText
   if (Object.hasOwn(BY_CODE, code)) return BY_CODE[code] ?? unknown
   if (/CERT|TLS|SSL|EPROTO/.test(code)) return { ...unreachable, retryable: false }
-  return unknown
+  return OVER.test(error.message) ? lost : unknown
 }
 
 /** The end of a connection or channel, as the core should see it: it comes back by itself. */
@@ -92,8 +96,6 @@ export function untilAborted<T>(
     }
     if (signal.aborted) return stop()
     signal.addEventListener('abort', stop, { once: true })
-    work
-      .finally(() => signal.removeEventListener('abort', stop))
-      .then(resolve, reject)
+    work.finally(() => signal.removeEventListener('abort', stop)).then(resolve, reject)
   })
 }

@@ -15,27 +15,34 @@ export interface Publishing {
 interface Batch {
   readonly items: Publishing
   readonly failures: Failure[]
-  /** What `items` still has to be declared for; its later batches wait too, as order is kept. */
+  readonly settled: boolean[]
+  readonly resolve: (failures: readonly Failure[]) => void
+  /** False while what the items need is being declared. Later batches wait as well: order is kept. */
   prepared: boolean
-  /** Not yet confirmed or failed, or not yet written. */
+  /** Items without an outcome. */
   left: number
-  written: Uint8Array
-  resolve(failures: readonly Failure[]): void
 }
 
 /**
- * A confirm channel that is written to in order, no faster than the broker reads, and not at all
- * while the broker blocks publishers. Its life is that of its channel.
+ * amqplib asks for a pause every 16 KiB. Written further ahead, messages leave in fewer, larger writes,
+ * which is most of what sending costs; past this much it is memory that would grow.
  */
+const WRITE_AHEAD_BYTES = 1024 * 1024
+/** Frames and properties around a body, roughly. */
+const FRAMES_BYTES = 256
+
+/** A confirm channel, written to in order, no faster than the broker reads, and not while it blocks publishers. */
 export class Publisher {
-  readonly #session: Session
+  readonly session: Session
   readonly #channel: ConfirmChannel
   readonly #unwritten: Batch[] = []
-  readonly #live = new Set<Batch>()
-  /** Ids that came back as unroutable; true where two messages in flight share the id. */
+  readonly #written = new Set<Batch>()
+  /** Ids that came back as unroutable. True: messages in flight share the id, so whose it was is not known. */
   readonly #returned = new Map<string, boolean>()
-  readonly #resume = (): void => this.#pump()
+  readonly #pump = (): void => this.#writeOn()
   #full = false
+  /** Bytes written since the broker last had read everything. */
+  #ahead = 0
   #cause: unknown
   #lost: DriverError | undefined
 
@@ -44,20 +51,21 @@ export class Publisher {
   }
 
   private constructor(session: Session, channel: ConfirmChannel) {
-    this.#session = session
+    this.session = session
     this.#channel = channel
     channel.on('error', (error) => {
       this.#cause = error
-      // An exchange of the delays is gone, so what was known of them is not true any more.
+      // An exchange was deleted: what is known of the delay queues is no longer true.
       if (classify(error).code === 'NOT_FOUND') session.forgetDelays()
     })
-    channel.on('close', () => this.#end())
+    channel.on('close', () => this.#end(this.#loss()))
     channel.on('return', (message) => this.#returned.set(String(message.properties.messageId), false))
     channel.on('drain', () => {
       this.#full = false
-      this.#pump()
+      this.#ahead = 0
+      this.#writeOn()
     })
-    session.model.on('unblocked', this.#resume)
+    session.model.on('unblocked', this.#pump)
   }
 
   /** Set once nothing can be published here any more. */
@@ -65,71 +73,152 @@ export class Publisher {
     return this.#lost
   }
 
-  /** Never rejects. On abort it ends at once; what was written may still be stored. */
-  publish(items: Publishing, signal: AbortSignal | undefined, preparation?: Promise<void>): Promise<readonly Failure[]> {
+  /** Never rejects. Ends at once on abort, though what was written may still be stored. */
+  publish(items: Publishing, signal?: AbortSignal, preparation?: Promise<void>): Promise<readonly Failure[]> {
     return new Promise((resolve) => {
-      const abort = (): void => this.#abort(batch)
+      const abort = (): void => this.#abort(batch, signal?.reason)
       const batch: Batch = {
         items,
         failures: [],
-        prepared: preparation === undefined,
-        left: items.size,
-        written: new Uint8Array(items.size),
+        settled: [],
         resolve: (failures) => {
           signal?.removeEventListener('abort', abort)
           resolve(failures)
         },
+        prepared: preparation === undefined,
+        left: items.size,
       }
       this.#unwritten.push(batch)
-      signal?.addEventListener('abort', abort, { once: true })
+      signal?.addEventListener('abort', abort)
       if (signal?.aborted) return abort()
-      if (this.#lost) return this.#end()
-      const goOn = (): void => {
+      if (this.#lost) return this.#end(this.#lost)
+      const ready = (): void => {
         batch.prepared = true
-        this.#pump()
+        this.#writeOn()
       }
-      if (preparation) preparation.then(goOn, goOn)
-      else this.#pump()
+      if (preparation) preparation.then(ready, ready)
+      else this.#writeOn()
     })
   }
 
   async close(): Promise<void> {
-    this.#session.model.off('unblocked', this.#resume)
+    this.#end(new DriverError('CLOSED', 'rabbitmq: the sender was closed'))
     await this.#channel.close()
   }
 
-  #pump(): void {
-    while (!this.#full && !this.#lost && this.#session.blocked === undefined) {
+  #writeOn(): void {
+    while (!this.#full && !this.#lost && !this.session.blocked) {
       const batch = this.#unwritten[0]
       if (!batch?.prepared) return
       this.#unwritten.shift()
-      this.#live.add(batch)
-      for (let index = 0; index < batch.items.size; index++) this.#write(batch, index)
+      this.#written.add(batch)
+      for (let index = 0; index < batch.items.size; index++) {
+        try {
+          this.#ahead += batch.items.bodyBytes(index) + FRAMES_BYTES
+          if (
+            !batch.items.write(this.#channel, index, (error) => this.#confirm(batch, index, error)) &&
+            this.#ahead >= WRITE_AHEAD_BYTES
+          )
+            this.#full = true
+        } catch (error) {
+          this.#settle(batch, index, isClosed(error) ? unsent(this.#loss()) : error)
+        }
+      }
     }
   }
 
-  #write(batch: Batch, index: number): void {
-    try {
-      const room = batch.items.write(this.#channel, index, (error) => this.#confirmed(batch, index, error))
-      batch.written[index] = 1
-      if (!room) this.#full = true
-    } catch (error) {
-      this.#settled(batch, index, error)
-    }
+  #confirm(batch: Batch, index: number, error: unknown): void {
+    if (error === null) this.#settle(batch, index)
+    else if (error instanceof Error && error.message === 'message nacked')
+      this.#settle(batch, index, refused())
+    else this.#settle(batch, index, this.#lossOf(batch.items.bodyBytes(index)))
   }
 
-  #confirmed(batch: Batch, index: number, error: unknown): void {
-    if (error === null) return this.#settled(batch, index, undefined)
-    // A full queue refuses so. It went to one queue, so no other one has it.
-    if (error instanceof Error && error.message === 'message nacked')
-      return this.#settled(batch, index, refused())
-    return this.#settled(batch, index, this.#lossOf(batch, index))
-  }
-
-  #settled(batch: Batch, index: number, error: unknown): void {
+  #settle(batch: Batch, index: number, error?: unknown): void {
+    batch.settled[index] = true
     if (error !== undefined) batch.failures.push({ index, error })
     if (--batch.left > 0) return
-    if (this.#returned.size > 0) this.#sortReturned(batch)
-    this.#live.delete(batch)
+    if (this.#returned.size > 0) this.#failReturned(batch)
+    this.#written.delete(batch)
     batch.resolve(batch.failures)
   }
+
+  /** A return comes before its confirm and names only the id, so it is matched once a batch is confirmed. */
+  #failReturned(batch: Batch): void {
+    const holders = new Map<string, number>()
+    for (const { items } of this.#written)
+      for (let index = 0; index < items.size; index++) {
+        const id = items.id(index)
+        if (this.#returned.has(id)) holders.set(id, (holders.get(id) ?? 0) + 1)
+      }
+    const failed = new Set(batch.failures.map((failure) => failure.index))
+    for (let index = 0; index < batch.items.size; index++) {
+      const id = batch.items.id(index)
+      const holding = holders.get(id)
+      if (holding === undefined) continue
+      const shared = holding > 1 || this.#returned.get(id) === true
+      if (!failed.has(index)) batch.failures.push({ index, error: unroutable(shared) })
+      holders.set(id, holding - 1)
+      if (holding > 1) this.#returned.set(id, true)
+      else this.#returned.delete(id)
+    }
+  }
+
+  #abort(batch: Batch, reason: unknown): void {
+    const waiting = this.#unwritten.indexOf(batch)
+    const error =
+      waiting < 0
+        ? new DriverError('ABORTED', 'rabbitmq: not confirmed yet', { outcome: 'unknown', cause: reason })
+        : (this.session.blocked ??
+          new DriverError('ABORTED', 'rabbitmq: not sent yet', { outcome: 'rejected', cause: reason }))
+    if (waiting >= 0) this.#unwritten.splice(waiting, 1)
+    this.#failRest(batch, error)
+  }
+
+  #end(error: DriverError): void {
+    this.#lost ??= error
+    this.session.model.off('unblocked', this.#pump)
+    for (const batch of this.#unwritten.splice(0)) this.#failRest(batch, unsent(error))
+  }
+
+  /** Answers the caller. A written batch stays known until it is confirmed. */
+  #failRest(batch: Batch, error: DriverError): void {
+    const failures = [...batch.failures]
+    for (let index = 0; index < batch.items.size; index++)
+      if (!batch.settled[index]) failures.push({ index, error })
+    batch.resolve(failures)
+  }
+
+  #loss(): DriverError {
+    return this.session.lost ?? lostError('rabbitmq: the channel for sending', this.#cause)
+  }
+
+  /** The broker closes the channel over one bad message; its neighbours are only cut off. */
+  #lossOf(bodyBytes: number): unknown {
+    const { message } = this.#cause instanceof Error ? this.#cause : { message: '' }
+    const tooLarge = /message size (\d+) is larger than/.exec(message)?.[1]
+    if (tooLarge === String(bodyBytes) || classify(this.#cause).code === 'DENIED') return this.#cause
+    return this.#loss()
+  }
+}
+
+const isClosed = (error: unknown): boolean => error instanceof Error && error.name === 'IllegalOperationError'
+
+const unsent = (error: DriverError): DriverError =>
+  new DriverError(error.code, error.message, {
+    retryable: error.retryable,
+    outcome: 'rejected',
+    cause: error.cause,
+  })
+
+/** What a queue says that is full and has `reject-publish`. It was the only queue asked, so no other has it. */
+const refused = (): DriverError =>
+  new DriverError('BUSY', 'rabbitmq: the queue takes no more messages for now', {
+    retryable: true,
+    outcome: 'rejected',
+  })
+
+const unroutable = (shared: boolean): DriverError =>
+  new DriverError('NOT_FOUND', 'rabbitmq: there is no such queue', {
+    outcome: shared ? 'unknown' : 'rejected',
+  })

@@ -1,4 +1,4 @@
-import { DriverError, type Drift, type QueueSpec, type Topology } from '@msgloop/core/driver'
+import { type Drift, DriverError, type QueueSpec, type Topology } from '@msgloop/core/driver'
 import type { Channel } from 'amqplib'
 import { below, DELIVERY, deliveryPattern, levelName, levelPattern, levelTtlMs, UNROUTED } from './delay.js'
 
@@ -12,20 +12,27 @@ const NEVER = 2_000_000_000
 /** The longest `x-message-ttl` the broker takes: ten years. */
 const LONGEST_TTL_MS = 315_360_000_000
 
-type Arguments = Readonly<Record<string, string | number>>
+/** Arguments of a queue, and its `durable`, `auto_delete` and `exclusive`. */
+export type Settings = Readonly<Record<string, string | number | boolean>>
 
-/** @throws DriverError `UNSUPPORTED` for topics and subscriptions */
+/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, order by key, lanes, dropping duplicates */
 export function asQueue(topology: Topology): QueueSpec {
-  if (topology.kind === 'queue') return topology
-  throw new DriverError('UNSUPPORTED', `rabbitmq: no topics yet, so no ${topology.kind} "${topology.name}"`)
+  const unsupported = (what: string): DriverError =>
+    new DriverError('UNSUPPORTED', `rabbitmq: ${topology.kind} "${topology.name}": ${what}`)
+  if (topology.kind !== 'queue') throw unsupported('there are no topics here yet')
+  if (topology.order !== 'none') throw unsupported('order by key is not possible here yet')
+  if (topology.lanes) throw unsupported('lanes are not possible here yet')
+  if (topology.dedupWindowMs > 0) throw unsupported('the broker cannot drop duplicates')
+  return topology
 }
 
 /** At-least-once dead-lettering is silently off unless the queue refuses what it has no room for. */
 const SAFE_DEAD_LETTERING = { 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' }
 
-export function queueArguments(spec: QueueSpec): Arguments {
+export function queueSettings(spec: QueueSpec): Settings {
   if (spec.role === 'work' && spec.deadLetter !== undefined)
     return {
+      durable: true,
       'x-queue-type': 'quorum',
       'x-delivery-limit': spec.deliveryLimit ?? NEVER,
       'x-dead-letter-exchange': '',
@@ -33,24 +40,29 @@ export function queueArguments(spec: QueueSpec): Arguments {
       ...SAFE_DEAD_LETTERING,
     }
   return {
+    durable: true,
     'x-queue-type': 'quorum',
     'x-delivery-limit': NEVER,
-    ...(spec.retentionMs === undefined ? {} : { 'x-message-ttl': Math.min(spec.retentionMs, LONGEST_TTL_MS) }),
+    ...(spec.retentionMs === undefined
+      ? {}
+      : { 'x-message-ttl': Math.min(spec.retentionMs, LONGEST_TTL_MS) }),
   }
 }
 
-export async function declareQueue(channel: Channel, spec: QueueSpec): Promise<void> {
-  await channel.assertQueue(spec.name, { durable: true, arguments: queueArguments(spec) })
-  await bindForDelays(channel, spec.name)
+export async function assertQueue(channel: Channel, name: string, settings: Settings): Promise<void> {
+  const { durable, auto_delete, exclusive, ...args } = settings
+  await channel.assertQueue(name, {
+    durable: durable === true,
+    autoDelete: auto_delete === true,
+    exclusive: exclusive === true,
+    arguments: args,
+  })
 }
 
 /** What delayed messages of a queue come back through. Idempotent. */
 export async function bindForDelays(channel: Channel, queue: string): Promise<void> {
   await channel.assertExchange(UNROUTED, 'fanout')
-  await channel.assertQueue(UNROUTED, {
-    durable: true,
-    arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER },
-  })
+  await assertQueue(channel, UNROUTED, { durable: true, 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER })
   await channel.bindQueue(UNROUTED, UNROUTED, '')
   // Without an alternate exchange, 32 messages for a deleted queue stop the lowest level for everybody.
   await channel.assertExchange(DELIVERY, 'topic', { alternateExchange: UNROUTED })
@@ -62,53 +74,61 @@ export async function declareLevels(channel: Channel, from: number, to: number):
   for (let level = from; level <= to; level++) {
     const name = levelName(level)
     await channel.assertExchange(name, 'topic')
-    await channel.assertQueue(name, {
+    await assertQueue(channel, name, {
       durable: true,
-      arguments: {
-        'x-queue-type': 'quorum',
-        'x-message-ttl': levelTtlMs(level),
-        'x-dead-letter-exchange': below(level),
-        ...SAFE_DEAD_LETTERING,
-      },
+      'x-queue-type': 'quorum',
+      'x-message-ttl': levelTtlMs(level),
+      'x-dead-letter-exchange': below(level),
+      ...SAFE_DEAD_LETTERING,
     })
     await channel.bindQueue(name, name, levelPattern(level, 1))
     await channel.bindExchange(below(level), name, levelPattern(level, 0))
   }
 }
 
-/** One field that differs, as the broker's 406 names it. `actual` is absent when its text was cut at 255 bytes. */
+/** One field that differs, as the broker's 406 names it. */
 export interface Inequivalence {
   readonly field: string
-  readonly actual: string | number | boolean | undefined
-  readonly told: boolean
+  readonly actual: string
+  /** Absent where it is the same as that of the value declared. */
+  readonly type?: string
 }
+
+/** The actual value where the broker has none set. */
+const NONE = 'none'
+/** The broker cuts its text at 255 bytes. */
+const UNTOLD = 'something else'
 
 /** Reads `inequivalent arg 'x' for queue 'q' in vhost '/': received … but current is …`. */
 export function inequivalence(error: unknown): Inequivalence | undefined {
   const message = error instanceof Error ? error.message : ''
   const field = /inequivalent arg '([^']+)'/.exec(message)?.[1]
   if (field === undefined) return undefined
-  const current = / but current is (.*?)"?$/s.exec(message)?.[1]
-  if (current === 'none') return { field, actual: undefined, told: true }
-  const [, value, type] = /^(?:the value )?'(.*)'(?: of type '(\w+)')?$/s.exec(current ?? '') ?? []
-  if (value === undefined) return { field, actual: undefined, told: false }
-  if (value === 'true' || value === 'false') return { field, actual: value === 'true', told: true }
-  return { field, actual: type === undefined || type.endsWith('str') ? value : Number(value), told: true }
+  const current = / but current is (.*?)"?$/s.exec(message)?.[1] ?? ''
+  if (current === NONE) return { field, actual: NONE }
+  const [, actual, type] = /^(?:the value )?'(.*?)'(?: of type '(\w+)')?$/s.exec(current) ?? []
+  return { field, actual: actual ?? UNTOLD, ...(type === undefined ? {} : { type }) }
 }
 
-export function driftError(name: string, wanted: Arguments, found: Inequivalence, cause: unknown): DriverError {
-  return new DriverError(
-    'DRIFT',
-    `queue "${name}" exists with other settings: ${found.field} is ${shown(found)}, wanted ${wanted[found.field] ?? 'none'}; ` +
-      `connect with topology: 'verify' or 'none' to adopt it as it is, or delete it`,
-    { cause },
-  )
+/** The settings a queue would have to be declared with not to differ in this field; `undefined` if untold. */
+export function adopt(settings: Settings, { field, actual, type }: Inequivalence): Settings | undefined {
+  if (actual === UNTOLD) return undefined
+  const { [field]: declared, ...others } = settings
+  if (actual === NONE) return others
+  if (actual === 'true' || actual === 'false') return { ...others, [field]: actual === 'true' }
+  const isText = type === undefined ? typeof declared === 'string' : type.endsWith('str')
+  return { ...others, [field]: isText ? actual : Number(actual) }
 }
 
-export function driftOf(name: string, wanted: unknown, found: Inequivalence): Drift {
-  const expected = wanted === undefined ? 'none' : String(wanted)
-  return { object: `queue "${name}"`, field: found.field, expected, actual: shown(found) }
+export function driftError(spec: QueueSpec, { field, actual }: Inequivalence, cause: unknown): DriverError {
+  const message =
+    `queue "${spec.name}" exists with other settings: ${field} is ${actual}, wanted ${wanted(spec, field)}; ` +
+    `connect with topology: 'verify' or 'none' to adopt it as it is`
+  return new DriverError('DRIFT', message, { cause })
 }
 
-const shown = (found: Inequivalence): string =>
-  found.told ? String(found.actual ?? 'none') : 'something else'
+export function driftOf(spec: QueueSpec, { field, actual }: Inequivalence): Drift {
+  return { object: `queue "${spec.name}"`, field, expected: wanted(spec, field), actual }
+}
+
+const wanted = (spec: QueueSpec, field: string): string => String(queueSettings(spec)[field] ?? NONE)

@@ -14,7 +14,7 @@ export interface RabbitmqOptions {
   /** Shown beside the connections in the broker's own tools. Default `msgloop`. */
   readonly name?: string
   /** For `amqps`: `ca`, `cert`, `key`, … of Node's `tls.connect`. */
-  readonly tls?: ConnectionOptions
+  readonly tls?: Omit<ConnectionOptions, 'timeout'>
 }
 
 /** Where and how to connect, checked. Holds the password: never put it in a message. */
@@ -28,7 +28,7 @@ export interface Target {
   readonly heartbeat: number
   readonly connectTimeoutMs: number
   readonly name: string
-  readonly tls: ConnectionOptions
+  readonly tls: Omit<ConnectionOptions, 'timeout'>
   /** For people: no user, no password. */
   readonly address: string
 }

@@ -16,6 +16,12 @@ const BROKER_HEADER = /^(x-death|x-(first|last)-death-.*|x-delivery-count|x-acqu
 /** Ten years. The broker closes the channel over more; then only the header tells. */
 const LONGEST_EXPIRATION_MS = 315_360_000_000
 
+/**
+ * A user's header of such a name travels under this prefix: `CC` would send the message elsewhere too,
+ * and `x-death` be taken for the broker's own.
+ */
+const ESCAPE = `${RESERVED_PREFIX}user-`
+
 const FIELDS: ReadonlySet<string> = new Set(Object.values(FIELD_HEADERS))
 const BOOKS: ReadonlySet<string> = new Set(Object.values(BOOK_HEADERS))
 
@@ -26,8 +32,11 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
  * `expiration` be set, as in a delay queue it would cut the delay short.
  */
 export function encode(message: WireMessage, direct: boolean, now: number): Options.Publish {
-  const headers: Record<string, string> = { ...message.headers }
-  if (message.timestamp > 0) headers[FIELD_HEADERS.timestamp] = String(message.timestamp)
+  const headers: Record<string, string> = {}
+  for (const name in message.headers)
+    headers[BROKER_HEADER.test(name) ? ESCAPE + name : name] = message.headers[name] ?? ''
+  if (message.timestamp > 0 && message.timestamp !== uuidTime(message.id))
+    headers[FIELD_HEADERS.timestamp] = String(message.timestamp)
   const properties: Options.Publish = { persistent: true, mandatory: true, headers, messageId: message.id }
   if (message.timestamp > 0) properties.timestamp = Math.floor(message.timestamp / 1000)
   if (message.contentType !== undefined) {
@@ -67,17 +76,18 @@ export function decode(native: Message): Decoded {
   const all: Readonly<Record<string, unknown>> = properties.headers ?? {}
   const headers: Record<string, string> = {}
   for (const name of Object.keys(all))
-    if (!FIELDS.has(name) && !BROKER_HEADER.test(name)) headers[name] = text(all[name])
+    if (!FIELDS.has(name) && !BROKER_HEADER.test(name))
+      headers[name.startsWith(ESCAPE) ? name.slice(ESCAPE.length) : name] = text(all[name])
   const field = (name: keyof typeof FIELD_HEADERS, property?: unknown): string | undefined => {
     const value = all[FIELD_HEADERS[name]] ?? property
     return value === undefined ? undefined : text(value)
   }
-  const seconds = number(properties.timestamp)
+  const id = idOf(native)
   const message: Writable<WireMessage> = {
-    id: idOf(native),
+    id,
     body: content,
     headers,
-    timestamp: number(all[FIELD_HEADERS.timestamp]) ?? (seconds === undefined ? 0 : seconds * 1000),
+    timestamp: number(all[FIELD_HEADERS.timestamp]) ?? timeOf(number(properties.timestamp), id),
   }
   const contentType = field('contentType', properties.contentType)
   if (contentType !== undefined) message.contentType = contentType
@@ -102,7 +112,9 @@ export function decode(native: Message): Decoded {
     (number(all[BOOK_HEADERS.deliveries]) ?? 0) +
     1 +
     // `x-acquired-count` first: from 4.3 on `x-delivery-count` leaves out what was only given back.
-    (number(all['x-acquired-count']) ?? number(all['x-delivery-count']) ?? (native.fields.redelivered ? 1 : 0))
+    (number(all['x-acquired-count']) ??
+      number(all['x-delivery-count']) ??
+      (native.fields.redelivered ? 1 : 0))
   const nativeDeath = deathOf(all['x-death'])
   if (nativeDeath) return { message, deliveries, nativeDeath }
   // A dead letter no longer expires: the broker took `expiration` off, here the header is left out.
@@ -140,8 +152,24 @@ export function copyOf(
   return properties
 }
 
+/**
+ * AMQP has whole seconds. The milliseconds of most messages are in their id, a UUIDv7; a header for
+ * them would make each message several microseconds dearer.
+ */
+function timeOf(seconds: number | undefined, id: string): number {
+  if (seconds === undefined) return 0
+  const ms = uuidTime(id)
+  return Math.floor(ms / 1000) === seconds ? ms : seconds * 1000
+}
+
+/** Epoch ms in a UUIDv7; NaN in anything else. */
+function uuidTime(id: string): number {
+  if (id.length !== 36 || id[14] !== '7' || id[8] !== '-' || id[13] !== '-') return Number.NaN
+  return Number(`0x${id.slice(0, 8)}${id.slice(9, 13)}`)
+}
+
 const isBook = (name: string): boolean =>
-  BOOKS.has(name) || (name.startsWith(RESERVED_PREFIX) && !FIELDS.has(name))
+  BOOKS.has(name) || (name.startsWith(RESERVED_PREFIX) && !FIELDS.has(name) && !name.startsWith(ESCAPE))
 
 function setExpiration(properties: Options.Publish, expiresAt: number, now: number): void {
   const left = Math.max(0, Math.ceil(expiresAt - now))
@@ -153,11 +181,15 @@ function setExpiration(properties: Options.Publish, expiresAt: number, now: numb
  * stays the same when it is delivered again; two that are equal in every way share it.
  */
 function idOf(native: Message): string {
-  const { messageId, headers, deliveryMode: _, ...properties } = native.properties
-  const given = headers?.[FIELD_HEADERS.id] ?? messageId
+  const given = native.properties.headers?.[FIELD_HEADERS.id] ?? native.properties.messageId
   if (given !== undefined && given !== '') return text(given)
-  const own = Object.entries(headers ?? {}).filter(([name]) => !BROKER_HEADER.test(name) && !isBook(name))
-  const hash = createHash('sha256').update(native.content).update(text([properties, own]))
+  const { messageId: _, headers, deliveryMode: __, ...properties } = native.properties
+  // Sorted: the broker sorts them too, but not before the first dead-lettering.
+  const names = Object.keys(headers ?? {}).filter((name) => !BROKER_HEADER.test(name) && !isBook(name))
+  const own = names.sort().map((name) => [name, headers?.[name]])
+  const hash = createHash('sha256')
+    .update(native.content)
+    .update(text([properties, own]))
   return `amqp-${hash.digest('hex').slice(0, 32)}`
 }
 
@@ -171,13 +203,13 @@ const REASONS: Readonly<Record<string, DeadReason>> = {
 /** The newest entry of `x-death` that is not a hop of a delay. */
 function deathOf(deaths: unknown): NativeDeath | undefined {
   if (!Array.isArray(deaths)) return undefined
-  const death: unknown = deaths.find((entry: unknown) => isTable(entry) && !isLevel(entry['queue']))
+  const death: unknown = deaths.find((entry: unknown) => isTable(entry) && !isLevel(entry.queue))
   if (!isTable(death)) return undefined
-  const reason = REASONS[text(death['reason'])] ?? 'rejected'
-  const time = isTable(death['time']) ? number(death['time']['value']) : undefined
+  const reason = REASONS[text(death.reason)] ?? 'rejected'
+  const time = isTable(death.time) ? number(death.time.value) : undefined
   return {
     reason,
-    ...(death['queue'] === undefined ? {} : { source: text(death['queue']) }),
+    ...(death.queue === undefined ? {} : { source: text(death.queue) }),
     ...(time === undefined ? {} : { at: time * 1000 }),
   }
 }
@@ -199,7 +231,7 @@ function text(value: unknown): string {
   if (typeof value === 'string') return value
   if (Buffer.isBuffer(value)) return value.toString()
   if (!isTable(value)) return value === null ? '' : String(value)
-  if (value['!'] === 'timestamp') return text(value['value'])
+  if (value['!'] === 'timestamp') return text(value.value)
   try {
     return JSON.stringify(value)
   } catch {

@@ -1,0 +1,83 @@
+import type {
+  Admin,
+  Capabilities,
+  Classified,
+  Destination,
+  Driver,
+  Receiver,
+  ReceiverOptions,
+  Sender,
+  Source,
+} from '@msgloop/core/driver'
+import { RabbitmqAdmin } from './admin.js'
+import { capabilities } from './capabilities.js'
+import { Connection } from './connection.js'
+import { classify } from './errors.js'
+import { Publisher } from './publisher.js'
+import { RabbitmqReceiver } from './receiver.js'
+import { RabbitmqSender } from './sender.js'
+import { asQueue } from './topology.js'
+import type { Target } from './url.js'
+
+/**
+ * Two connections, each opened on first use. Under a memory or disk alarm the broker stops reading from
+ * connections that publish, and would with them stop reading acks, which are what relieves it.
+ */
+export class RabbitmqDriver implements Driver {
+  readonly name = 'rabbitmq'
+  readonly address: string
+  readonly capabilities: Capabilities = capabilities
+  readonly admin: Admin
+  readonly #sending: Connection
+  readonly #receiving: Connection
+  #copies: Promise<Publisher> | undefined
+
+  constructor(target: Target) {
+    this.address = target.address
+    this.#sending = new Connection(target, 'send')
+    this.#receiving = new Connection(target, 'receive')
+    // Looking and purging must work under an alarm, too.
+    this.admin = new RabbitmqAdmin((signal) =>
+      (this.#sending.current?.blocked ? this.#receiving : this.#sending).open(signal),
+    )
+  }
+
+  async connect(signal: AbortSignal): Promise<void> {
+    const session = await this.#sending.open(signal)
+    if (session.blocked) throw session.blocked
+    await session.scratch(async () => {}, signal)
+  }
+
+  async openSender(destination: Destination, signal: AbortSignal): Promise<Sender> {
+    const { name } = asQueue(destination)
+    return RabbitmqSender.open(await this.#sending.open(signal), name, signal)
+  }
+
+  async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
+    const { name } = asQueue(source)
+    const session = await this.#receiving.open(signal)
+    return RabbitmqReceiver.open(session, name, options, () => this.#copier(), signal)
+  }
+
+  classify(error: unknown): Classified {
+    return classify(error)
+  }
+
+  native(): unknown {
+    return { send: this.#sending.current?.model, receive: this.#receiving.current?.model }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#sending.close(), this.#receiving.close()])
+  }
+
+  /** One publisher for the retries and moves of all receivers, opened by the first and after each loss. */
+  async #copier(): Promise<Publisher> {
+    const before = this.#copies
+    const publisher = await before?.catch(() => undefined)
+    if (publisher && !publisher.lost) return publisher
+    if (this.#copies === before)
+      this.#copies = this.#sending.open().then((session) => Publisher.open(session))
+    return this.#copies ?? this.#copier()
+  }
+}
