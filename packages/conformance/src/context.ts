@@ -95,14 +95,14 @@ export class CaseContext {
   }
 
   /** The broker that `open` or `queue` made for this queue. */
-  brokerOf(queue: Queue<never>): Broker {
+  brokerOf(queue: Pick<Queue<unknown>, 'name'>): Broker {
     const broker = this.#brokerOf.get(queue)
     assert.ok(broker, `queue "${queue.name}" was not opened by this case`)
     return broker
   }
 
   /** Declares a queue that nothing was sent to yet, as the core does, and tells with which specification. */
-  async declare(definition: QueueDefinition<unknown>): Promise<QueueSpec> {
+  async declare<T>(definition: QueueDefinition<T>): Promise<QueueSpec> {
     const { watch, declared } = witness()
     const queue = await this.open(definition, { wrap: watch })
     await queue.receive()
@@ -158,6 +158,11 @@ export class CaseContext {
     return settled(this.signal, what, promise)
   }
 
+  /** All dead letters of a queue, as they are now. */
+  deadNow<T>(queue: Queue<T>): Promise<DeadLetter<T>[]> {
+    return entriesOf(queue)
+  }
+
   /** All dead letters of a queue, as soon as there are at least `count`. */
   dead<T>(queue: Queue<T>, count: number): Promise<DeadLetter<T>[]> {
     return this.until(
@@ -168,7 +173,7 @@ export class CaseContext {
   }
 
   /** Fails when a message can be received. */
-  async empty(queue: Queue<never>, waitMs = 200): Promise<void> {
+  async empty<T>(queue: Queue<T>, waitMs = 200): Promise<void> {
     const rest = await queue.receive({ max: 10, wait: waitMs })
     assert.deepEqual(
       rest.map((delivery) => delivery.id),

@@ -1,7 +1,7 @@
 import type {
   Admin,
-  Driver,
   Destination,
+  Driver,
   Receiver,
   ReceiverOptions,
   Sender,
@@ -10,6 +10,8 @@ import type {
 
 /** What a decorated driver does differently. Each gets the original and returns the members it replaces. */
 export interface Decoration {
+  /** Hears of every attempt to connect or to open, also of those that fail. */
+  readonly before?: (call: 'connect' | 'openSender' | 'openReceiver') => void
   readonly driver?: (inner: Driver) => Partial<Driver>
   readonly admin?: (inner: Admin) => Partial<Admin>
   readonly sender?: (inner: Sender, destination: Destination) => Partial<Sender>
@@ -18,6 +20,9 @@ export interface Decoration {
 
 /** A driver that does as `inner` does, but for what `decoration` replaces. */
 export function decorate(inner: Driver, decoration: Decoration): Driver {
+  const replaced = decoration.driver?.(inner) ?? {}
+  const openSender = replaced.openSender ?? inner.openSender.bind(inner)
+  const openReceiver = replaced.openReceiver ?? inner.openReceiver.bind(inner)
   return {
     name: inner.name,
     get address() {
@@ -25,19 +30,24 @@ export function decorate(inner: Driver, decoration: Decoration): Driver {
     },
     capabilities: inner.capabilities,
     admin: { ...forwardAdmin(inner.admin), ...decoration.admin?.(inner.admin) },
-    connect: (signal) => inner.connect(signal),
-    async openSender(destination, signal) {
-      const sender = await inner.openSender(destination, signal)
-      return { ...forwardSender(sender), ...decoration.sender?.(sender, destination) }
-    },
-    async openReceiver(source, options, signal) {
-      const receiver = await inner.openReceiver(source, options, signal)
-      return { ...forwardReceiver(receiver), ...decoration.receiver?.(receiver, source, options) }
+    connect(signal) {
+      decoration.before?.('connect')
+      return inner.connect(signal)
     },
     classify: (error) => inner.classify(error),
     native: () => inner.native(),
     close: () => inner.close(),
-    ...decoration.driver?.(inner),
+    ...replaced,
+    async openSender(destination, signal) {
+      decoration.before?.('openSender')
+      const sender = await openSender(destination, signal)
+      return { ...forwardSender(sender), ...decoration.sender?.(sender, destination) }
+    },
+    async openReceiver(source, options, signal) {
+      decoration.before?.('openReceiver')
+      const receiver = await openReceiver(source, options, signal)
+      return { ...forwardReceiver(receiver), ...decoration.receiver?.(receiver, source, options) }
+    },
   }
 }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import type { ErrorCode, SendOutcome } from '@msgloop/core'
 import { MsgloopError } from '@msgloop/core'
+import type { Driver } from '@msgloop/core/driver'
+import { DriverError } from '@msgloop/core/driver'
 
 /** Passes a value that the type system would refuse, to see it refused at run time. */
 export function wrong(value: unknown): never {
@@ -36,6 +38,11 @@ export async function refused(
   throw new assert.AssertionError({
     message: `${what}: expected ${wanted.join(' or ')}, but it succeeded with ${describe(value)}`,
   })
+}
+
+/** How the core would sort what a driver threw or listed. */
+export function codeOf(driver: Driver, error: unknown): ErrorCode {
+  return error instanceof DriverError ? error.code : driver.classify(error).code
 }
 
 export function between(what: string, value: number, min: number, max: number): void {

@@ -1,1 +1,11 @@
-export {}
+export type { Case } from './case.js'
+export { CASE_TIMEOUT_MS } from './case.js'
+export { cases } from './cases/index.js'
+export type { CaseContext, OpenOptions, RawMessage } from './context.js'
+export type { ForeignMessage, Harness, HoldingProcess } from './harness.js'
+export { heldQueue, holdMessage } from './hold-message.js'
+export type { CaseResult, CaseStatus, Report } from './report.js'
+export { parseReport, readReports, toJson, toMarkdown, writeReport } from './report.js'
+export type { RunOptions } from './run.js'
+export { runCase, runCases } from './run.js'
+export { spawnHolder } from './spawn-holder.js'

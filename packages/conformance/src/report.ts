@@ -94,7 +94,9 @@ function remarks(report: Report): string[] {
     '',
     `### ${title(report)}: what did not pass, and why`,
     '',
-    ...noted.map((result) => `- \`${result.id}\` ${result.status}: ${cell(result.reason ?? 'no reason given')}`),
+    ...noted.map(
+      (result) => `- \`${result.id}\` ${result.status}: ${cell(result.reason ?? 'no reason given')}`,
+    ),
   ]
 }
 
@@ -103,18 +105,18 @@ const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll(/\
 const STATUSES: readonly unknown[] = ['passed', 'failed', 'skipped'] satisfies CaseStatus[]
 
 function isReport(value: unknown): value is Report {
-  if (!isObject(value) || !Array.isArray(value['results'])) return false
+  if (!isObject(value) || !Array.isArray(value.results)) return false
   const texts = ['adapter', 'version', 'startedAt', 'node'].every((key) => typeof value[key] === 'string')
   return (
     texts &&
-    value['results'].every(
+    value.results.every(
       (result: unknown) =>
         isObject(result) &&
-        typeof result['id'] === 'string' &&
-        typeof result['name'] === 'string' &&
-        typeof result['ms'] === 'number' &&
-        Array.isArray(result['clauses']) &&
-        STATUSES.includes(result['status']),
+        typeof result.id === 'string' &&
+        typeof result.name === 'string' &&
+        typeof result.ms === 'number' &&
+        Array.isArray(result.clauses) &&
+        STATUSES.includes(result.status),
     )
   )
 }

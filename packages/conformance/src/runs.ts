@@ -1,4 +1,4 @@
-import type { Consumer, ConsumeOptions, Message, Queue } from '@msgloop/core'
+import type { ConsumeOptions, Consumer, Message, Queue } from '@msgloop/core'
 
 /** One run of a handler. Times are epoch ms. */
 export interface Run<T> {

@@ -1,5 +1,5 @@
-import type { Capabilities } from '@msgloop/core'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Capabilities } from '@msgloop/core'
 import { between } from './expect.js'
 
 /** Two clocks of one machine, each rounded to a millisecond. */

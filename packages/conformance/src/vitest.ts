@@ -1,5 +1,5 @@
 import type { Capabilities } from '@msgloop/core'
-import { afterAll, beforeAll, describe, test } from 'vitest'
+import { afterAll, beforeAll, describe, test, vi } from 'vitest'
 import type { Case } from './case.js'
 import { CASE_TIMEOUT_MS } from './case.js'
 import { cases } from './cases/index.js'
@@ -24,6 +24,8 @@ interface Suite {
 
 /** Cleaning up and saying what went wrong come on top of the time of the case itself. */
 const EXTRA_MS = 15_000
+/** Cases mostly wait. */
+const CONCURRENCY = 12
 
 /**
  * Registers one test per case: the parallel ones concurrently, then the exclusive ones one by one.
@@ -35,6 +37,7 @@ export function describeConformance(
   openHarness: () => Harness | Promise<Harness>,
   { filter = () => true, onReport }: DescribeOptions = {},
 ): void {
+  vi.setConfig({ maxConcurrency: CONCURRENCY })
   const chosen = cases.filter(filter)
   const results: CaseResult[] = []
   const startedAt = new Date().toISOString()

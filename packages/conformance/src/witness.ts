@@ -23,12 +23,7 @@ export function witness(): Witness {
     batches,
     watch: (driver) =>
       decorate(driver, {
-        driver: (inner) => ({
-          connect(signal) {
-            calls.push('connect')
-            return inner.connect(signal)
-          },
-        }),
+        before: (call) => void calls.push(call),
         admin: (inner) => ({
           declare(topology, signal) {
             calls.push('declare')
@@ -40,20 +35,13 @@ export function witness(): Witness {
             return inner.verify(topology, signal)
           },
         }),
-        sender: (inner) => {
-          calls.push('openSender')
-          return {
-            send(batch, signal) {
-              calls.push('send')
-              batches.push(batch.length)
-              return inner.send(batch, signal)
-            },
-          }
-        },
-        receiver: () => {
-          calls.push('openReceiver')
-          return {}
-        },
+        sender: (inner) => ({
+          send(batch, signal) {
+            calls.push('send')
+            batches.push(batch.length)
+            return inner.send(batch, signal)
+          },
+        }),
       }),
   }
 }

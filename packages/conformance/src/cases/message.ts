@@ -105,8 +105,14 @@ export const messageCases: readonly Case[] = [
       let deep: unknown = 'core'
       for (let depth = 0; depth < 500; depth++) deep = { next: [deep] }
       const bodies: [unknown, unknown][] = [
-        [{ at: date, gone: undefined, kept: null }, { at: date.toISOString(), kept: null }],
-        [[1, 'two', true, null, { '': 0 }, -0.5, 1e300], [1, 'two', true, null, { '': 0 }, -0.5, 1e300]],
+        [
+          { at: date, gone: undefined, kept: null },
+          { at: date.toISOString(), kept: null },
+        ],
+        [
+          [1, 'two', true, null, { '': 0 }, -0.5, 1e300],
+          [1, 'two', true, null, { '': 0 }, -0.5, 1e300],
+        ],
         ['', ''],
         [0, 0],
         [false, false],
@@ -124,7 +130,9 @@ export const messageCases: readonly Case[] = [
     name: 'a `__proto__` key in a body stays a plain key and pollutes nothing',
     async run(t) {
       const queue = await t.queue<unknown>()
-      const body: unknown = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}')
+      const body: unknown = JSON.parse(
+        '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}',
+      )
       const seen = (await roundTrip(t, queue, body)).body
       assert.equal(JSON.stringify(seen), JSON.stringify(body))
       assert.equal(Reflect.get({}, 'polluted'), undefined)
@@ -212,7 +220,12 @@ export const messageCases: readonly Case[] = [
       assert.equal(message.priority, 'normal')
       // Some brokers keep whole seconds.
       between('timestamp', message.timestamp?.getTime() ?? 0, before - 1_000, after)
-      between('expiresAt', message.expiresAt?.getTime() ?? 0, before + 3_600_000 - 1_000, after + 3_600_000 + 1_000)
+      between(
+        'expiresAt',
+        message.expiresAt?.getTime() ?? 0,
+        before + 3_600_000 - 1_000,
+        after + 3_600_000 + 1_000,
+      )
     },
   },
   {
@@ -221,7 +234,8 @@ export const messageCases: readonly Case[] = [
     name: 'a field that was not given is absent, not empty',
     async run(t) {
       const message = await roundTrip(t, await t.queue(), {})
-      const { correlationId, causationId, type, schemaVersion, key, traceparent, tracestate, expiresAt } = message
+      const { correlationId, causationId, type, schemaVersion, key, traceparent, tracestate, expiresAt } =
+        message
       assert.deepEqual(
         { correlationId, causationId, type, schemaVersion, key, traceparent, tracestate, expiresAt },
         {

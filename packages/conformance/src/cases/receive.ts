@@ -12,11 +12,17 @@ export const receiveCases: readonly Case[] = [
     async run(t) {
       const definition = t.define<number>()
       const sending = await t.open(definition)
-      const consumers = await Promise.all([1, 2, 3].map(async () => t.consume(await t.open(definition), () => pause(1))))
+      const consumers = await Promise.all(
+        [1, 2, 3].map(async () => t.consume(await t.open(definition), () => pause(1))),
+      )
       const count = 300
       const ids = await Promise.all(Array.from({ length: count }, (_, n) => sending.send(n)))
       const all = (): string[] => consumers.flatMap((runs) => runs.ids())
-      await t.until('all messages', () => all().length, (length) => length >= count)
+      await t.until(
+        'all messages',
+        () => all().length,
+        (length) => length >= count,
+      )
       await t.empty(sending)
       sameMembers('messages handled', all(), ids)
     },
@@ -69,7 +75,10 @@ export const receiveCases: readonly Case[] = [
       assert.equal(runs.most(), 1)
       runs.list.slice(1).forEach((run, index) => {
         const before = runs.list[index]?.endedAt
-        assert.ok(before !== undefined && before <= run.startedAt, 'each handler starts after the one before it ended')
+        assert.ok(
+          before !== undefined && before <= run.startedAt,
+          'each handler starts after the one before it ended',
+        )
       })
     },
   },
@@ -105,7 +114,11 @@ export const receiveCases: readonly Case[] = [
       const idle = t.consume(await t.open(definition))
       await t.count('messages with the idle consumer', idle.list, 15)
       gate.resolve()
-      await t.until('the rest', () => idle.list.length + busy.list.length, (count) => count >= 20)
+      await t.until(
+        'the rest',
+        () => idle.list.length + busy.list.length,
+        (count) => count >= 20,
+      )
       await t.empty(sending)
       sameMembers('ids', [...idle.ids(), ...busy.ids()], [...new Set([...idle.ids(), ...busy.ids()])])
     },
@@ -145,7 +158,9 @@ export const receiveCases: readonly Case[] = [
     name: 'receive returns at most `max` messages, also beyond the native batch, and each message once',
     async run(t) {
       const queue = await t.queue<number>()
-      const ids = (await queue.sendBatch(Array.from({ length: 30 }, (_, body) => ({ body })))).map(({ id }) => id)
+      const ids = (await queue.sendBatch(Array.from({ length: 30 }, (_, body) => ({ body })))).map(
+        ({ id }) => id,
+      )
       const seen: (string | undefined)[] = []
       while (seen.length < 30) {
         const batch = await queue.receive({ max: 7, wait: '5s' })
@@ -187,7 +202,11 @@ export const receiveCases: readonly Case[] = [
         else void pause(t.random() * 4).then(() => racing.abort())
         await Promise.all([receiving, sent])
       }
-      await t.until('every message', () => take().then(() => seen.size), (size) => size === count)
+      await t.until(
+        'every message',
+        () => take().then(() => seen.size),
+        (size) => size === count,
+      )
       const twice = [...seen].filter(([, times]) => times > 1)
       assert.deepEqual(twice, [], 'no message came twice')
     },
@@ -223,7 +242,8 @@ export const receiveCases: readonly Case[] = [
     id: 'C1-extend-refused',
     clauses: ['C1', 'R5'],
     name: 'where a lease lasts as long as the connection, extending it is refused',
-    skip: ({ lease }) => (lease === 'connection' ? undefined : 'leases can be renewed here; R5-extend proves it'),
+    skip: ({ lease }) =>
+      lease === 'connection' ? undefined : 'leases can be renewed here; R5-extend proves it',
     async run(t) {
       const queue = await t.queue()
       await queue.send({})

@@ -1,5 +1,5 @@
-import type { Case } from '../case.js'
 import { bytes } from '@msgloop/core'
+import type { Case } from '../case.js'
 import { holdSends } from '../decorate.js'
 import { between } from '../expect.js'
 import { deferred, pause } from '../wait.js'
@@ -14,10 +14,20 @@ export const sendBoundCases: readonly Case[] = [
       let held = 0
       const queue = await t.queue(
         {},
-        { maxUnconfirmed: 10, wrap: (driver) => holdSends(driver, gate.promise, (count) => void (held += count)) },
+        {
+          maxUnconfirmed: 10,
+          wrap: (driver) =>
+            holdSends(driver, gate.promise, (count) => {
+              held += count
+            }),
+        },
       )
       const sends = Promise.all(Array.from({ length: 100 }, (_, n) => queue.send(n)))
-      await t.until('the first sends', () => held, (count) => count > 0)
+      await t.until(
+        'the first sends',
+        () => held,
+        (count) => count > 0,
+      )
       await pause(100)
       between('messages handed to the driver unconfirmed', held, 1, 10)
       gate.resolve()
@@ -37,11 +47,18 @@ export const sendBoundCases: readonly Case[] = [
         { codec: bytes() },
         {
           maxUnconfirmedBytes: 10_000,
-          wrap: (driver) => holdSends(driver, gate.promise, (_, size) => void (held += size)),
+          wrap: (driver) =>
+            holdSends(driver, gate.promise, (_, size) => {
+              held += size
+            }),
         },
       )
       const sends = Promise.all(Array.from({ length: 40 }, () => queue.send(new Uint8Array(1_000))))
-      await t.until('the first sends', () => held, (size) => size > 0)
+      await t.until(
+        'the first sends',
+        () => held,
+        (size) => size > 0,
+      )
       await pause(100)
       between('bytes handed to the driver unconfirmed', held, 1_000, 10_000)
       gate.resolve()

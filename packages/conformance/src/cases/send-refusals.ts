@@ -68,7 +68,21 @@ export const sendRefusalCases: readonly Case[] = [
     async run(t) {
       const { watch, calls } = witness()
       const broker = await t.broker({ wrap: watch })
-      const names = ['', ' ', 'a b', 'a/b', 'ä', '-a', '.a', 'a\n', 'a*', 'a#', 'x'.repeat(71), '__proto__/', wrong(7)]
+      const names = [
+        '',
+        ' ',
+        'a b',
+        'a/b',
+        'ä',
+        '-a',
+        '.a',
+        'a\n',
+        'a*',
+        'a#',
+        'x'.repeat(71),
+        '__proto__/',
+        wrong(7),
+      ]
       for (const name of names) {
         await refused(`defineQueue(${JSON.stringify(name)})`, () => defineQueue(name), 'INVALID')
         await refused(`broker.queue(${JSON.stringify(name)})`, () => broker.queue(name), 'INVALID')
@@ -196,7 +210,7 @@ export const sendRefusalCases: readonly Case[] = [
     name: 'a body that JSON would lose or cannot hold is refused before any I/O',
     run: (t) => {
       const circle: Record<string, unknown> = {}
-      circle['self'] = circle
+      circle.self = circle
       let deep: unknown = 0
       for (let depth = 0; depth < 200_000; depth++) deep = [deep]
       return refusedUnsent(
@@ -220,8 +234,18 @@ export const sendRefusalCases: readonly Case[] = [
     clauses: ['S4'],
     name: 'a body that the codec of the queue does not take is refused before any I/O',
     async run(t) {
-      await refusedUnsent(t, () => [['a number as text', 7]], 'INVALID', () => t.define({ codec: text() }))
-      await refusedUnsent(t, () => [['text as bytes', 'x']], 'INVALID', () => t.define({ codec: bytes() }))
+      await refusedUnsent(
+        t,
+        () => [['a number as text', 7]],
+        'INVALID',
+        () => t.define({ codec: text() }),
+      )
+      await refusedUnsent(
+        t,
+        () => [['text as bytes', 'x']],
+        'INVALID',
+        () => t.define({ codec: bytes() }),
+      )
     },
   },
   {
@@ -229,9 +253,17 @@ export const sendRefusalCases: readonly Case[] = [
     clauses: ['S4', 'M5'],
     name: 'a body that does not match the schema is refused before any I/O, also by an asynchronous schema',
     async run(t) {
-      await refusedUnsent(t, () => [['a string', 'x']], 'INVALID', () => t.define({ schema: numberSchema() }))
-      await refusedUnsent(t, () => [['a string', 'x']], 'INVALID', () =>
-        t.define({ schema: numberSchema({ later: true }) }),
+      await refusedUnsent(
+        t,
+        () => [['a string', 'x']],
+        'INVALID',
+        () => t.define({ schema: numberSchema() }),
+      )
+      await refusedUnsent(
+        t,
+        () => [['a string', 'x']],
+        'INVALID',
+        () => t.define({ schema: numberSchema({ later: true }) }),
       )
     },
   },

@@ -123,8 +123,7 @@ export const sendCases: readonly Case[] = [
       const queue = await t.queue(
         {},
         {
-          wrap: (driver) =>
-            holdSends(driver, gate.promise),
+          wrap: (driver) => holdSends(driver, gate.promise),
         },
       )
       await refused(
@@ -134,7 +133,11 @@ export const sendCases: readonly Case[] = [
         'rejected',
       )
       const controller = new AbortController()
-      const sent = refused('a send under way', () => queue.send('x', { signal: controller.signal }), 'ABORTED')
+      const sent = refused(
+        'a send under way',
+        () => queue.send('x', { signal: controller.signal }),
+        'ABORTED',
+      )
       controller.abort()
       await t.settled('the aborted send to reject', sent)
       gate.resolve()
@@ -361,6 +364,12 @@ function outgoing(count: number, prefix: string) {
   const { contentType } = json()
   return Array.from({ length: count }, (_, n) => ({
     delayMs: 0,
-    message: { id: `${prefix}-${n}`, body: Buffer.from(`${n}`), headers: {}, timestamp: Date.now(), contentType },
+    message: {
+      id: `${prefix}-${n}`,
+      body: Buffer.from(`${n}`),
+      headers: {},
+      timestamp: Date.now(),
+      contentType,
+    },
   }))
 }

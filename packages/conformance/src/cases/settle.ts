@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { fixed, immediate, MsgloopError } from '@msgloop/core'
 import type { Case } from '../case.js'
-import { notEarly } from '../tolerance.js'
 import { refused, sameMembers } from '../expect.js'
+import { notEarly } from '../tolerance.js'
 
 export const settleCases: readonly Case[] = [
   {
@@ -120,13 +120,20 @@ export const settleCases: readonly Case[] = [
     name: 'a manual reject dead-letters at once, with reason and error',
     async run(t) {
       const queue = await t.queue()
-      await queue.sendBatch([{ body: 1, id: 'a' }, { body: 2, id: 'b' }])
+      await queue.sendBatch([
+        { body: 1, id: 'a' },
+        { body: 2, id: 'b' },
+      ])
       for (let n = 0; n < 2; n++) {
         const [delivery] = await queue.receive({ wait: '5s' })
         await (delivery?.id === 'a' ? delivery.reject(new TypeError('no such customer')) : delivery?.reject())
       }
       const entries = await t.dead(queue, 2)
-      sameMembers('entries', entries.map(({ id }) => id), ['a', 'b'])
+      sameMembers(
+        'entries',
+        entries.map(({ id }) => id),
+        ['a', 'b'],
+      )
       for (const entry of entries) assert.equal(entry.reason, 'rejected')
       const error = entries.find(({ id }) => id === 'a')?.error
       assert.deepEqual([error?.name, error?.message], ['TypeError', 'no such customer'])

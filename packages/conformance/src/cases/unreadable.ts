@@ -15,7 +15,13 @@ export const unreadableCases: readonly Case[] = [
       const definition = t.define<unknown>()
       await t.declare(definition)
       const body = Buffer.from('{"from":"elsewhere"}')
-      await t.harness.sendForeign?.(definition.name, { id: 'f-1', body, headers: { a: 'ä' }, type: 'made', correlationId: 'c' })
+      await t.harness.sendForeign?.(definition.name, {
+        id: 'f-1',
+        body,
+        headers: { a: 'ä' },
+        type: 'made',
+        correlationId: 'c',
+      })
       await t.harness.sendForeign?.(definition.name, { id: 'f-2', body, contentType: 'application/json' })
       const runs = t.consume(await t.open(definition))
       await t.count('messages', runs.list, 2)
@@ -25,7 +31,7 @@ export const unreadableCases: readonly Case[] = [
         assert.equal(run.attempt, 1)
       }
       const message = runs.of('f-1')[0]?.message
-      assert.equal(message?.headers['a'], 'ä')
+      assert.equal(message?.headers.a, 'ä')
       assert.equal(message?.type, 'made')
       assert.equal(message?.correlationId, 'c')
     },
@@ -40,7 +46,11 @@ export const unreadableCases: readonly Case[] = [
       await t.declare(definition)
       const body = Buffer.from([0xff, 0x00, 0x7b])
       await t.harness.sendForeign?.(definition.name, { id: 'f-1', body })
-      await t.harness.sendForeign?.(definition.name, { id: 'f-2', body, contentType: 'application/octet-stream' })
+      await t.harness.sendForeign?.(definition.name, {
+        id: 'f-2',
+        body,
+        contentType: 'application/octet-stream',
+      })
       const runs = t.consume(await t.open(definition))
       await t.count('messages', runs.list, 2)
       for (const run of runs.list) {
@@ -63,7 +73,7 @@ export const unreadableCases: readonly Case[] = [
         if (message.replays === 0) throw new Error('not yet')
       })
       const [entry] = await t.dead(queue, 1)
-      assert.equal(entry?.headers['tenant'], 'a')
+      assert.equal(entry?.headers.tenant, 'a')
       sameBytes('bytes', entry?.bytes ?? new Uint8Array(), Buffer.from('7'))
       await queue.deadLetters.replay()
       await t.count('handler runs', runs.list, 3)
@@ -82,10 +92,17 @@ export const unreadableCases: readonly Case[] = [
     async run(t) {
       const definition = t.define<unknown>({ retry: immediate({ attempts: 5 }) })
       const spec = await t.declare(definition)
-      const bodies = ['{"cut": ', '', '\xff\xfe', 'NaN', '['.repeat(100_000)].map((body) => Buffer.from(body, 'latin1'))
+      const bodies = ['{"cut": ', '', '\xff\xfe', 'NaN', '['.repeat(100_000)].map((body) =>
+        Buffer.from(body, 'latin1'),
+      )
       await t.sendRaw(
         spec,
-        bodies.map((body, n) => ({ id: `bad-${n}`, body, headers: { n: `${n}` }, contentType: 'application/json' })),
+        bodies.map((body, n) => ({
+          id: `bad-${n}`,
+          body,
+          headers: { n: `${n}` },
+          contentType: 'application/json',
+        })),
       )
       const queue = await t.open(definition)
       const runs = t.consume(queue)
@@ -93,7 +110,7 @@ export const unreadableCases: readonly Case[] = [
       assert.deepEqual(runs.ids(), [], 'the handler never ran')
       assert.equal(entries.length, bodies.length)
       for (const entry of entries) {
-        const n = Number(entry.headers['n'])
+        const n = Number(entry.headers.n)
         assert.equal(entry.id, `bad-${n}`)
         assert.equal(entry.reason, 'undecodable')
         assert.equal(entry.source, queue.name)
@@ -120,10 +137,14 @@ export const unreadableCases: readonly Case[] = [
       const [entry] = await t.dead(queue, 1)
       assert.equal(entry?.id, id)
       assert.equal(entry?.reason, 'invalid')
-      assert.equal(entry?.headers['tenant'], 'a')
+      assert.equal(entry?.headers.tenant, 'a')
       assert.match(entry?.error?.message ?? '', /expected a number/)
       sameBytes('bytes', entry?.bytes ?? new Uint8Array(), Buffer.from('"not a number"'))
-      await t.until('the good one', () => runs.ids(), (ids) => ids.length > 0)
+      await t.until(
+        'the good one',
+        () => runs.ids(),
+        (ids) => ids.length > 0,
+      )
       assert.deepEqual(runs.ids(), ['good'])
     },
   },

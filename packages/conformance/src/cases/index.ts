@@ -1,0 +1,49 @@
+import type { Case } from '../case.js'
+import { capabilityCases } from './capabilities.js'
+import { closeCases } from './close.js'
+import { crashCases } from './crash.js'
+import { deadLetterListCases } from './dead-letter-list.js'
+import { deadLetterCases } from './dead-letters.js'
+import { errorCases } from './errors.js'
+import { flowCases } from './flow.js'
+import { leaseCases } from './lease.js'
+import { lifecycleCases } from './lifecycle.js'
+import { messageCases } from './message.js'
+import { networkCases } from './network.js'
+import { receiveCases } from './receive.js'
+import { replayCases } from './replay.js'
+import { retryCases } from './retry.js'
+import { retryWaitCases } from './retry-wait.js'
+import { sendCases } from './send.js'
+import { sendBoundCases } from './send-bounds.js'
+import { sendRefusalCases } from './send-refusals.js'
+import { settleCases } from './settle.js'
+import { topologyCases } from './topology.js'
+import { unreadableCases } from './unreadable.js'
+import { waitingCases } from './waiting.js'
+
+/** Every case. The last one judges the whole run, so it stays last. */
+export const cases: readonly Case[] = [
+  ...sendCases,
+  ...sendRefusalCases,
+  ...sendBoundCases,
+  ...messageCases,
+  ...unreadableCases,
+  ...receiveCases,
+  ...settleCases,
+  ...leaseCases,
+  ...crashCases,
+  ...retryCases,
+  ...retryWaitCases,
+  ...deadLetterCases,
+  ...deadLetterListCases,
+  ...replayCases,
+  ...waitingCases,
+  ...closeCases,
+  ...lifecycleCases,
+  ...networkCases,
+  ...capabilityCases,
+  ...topologyCases,
+  ...flowCases,
+  ...errorCases,
+]

@@ -1,0 +1,360 @@
+import assert from 'node:assert/strict'
+import { defineQueue, immediate, Reject } from '@msgloop/core'
+import type { Case } from '../case.js'
+import { between, refused, sameMembers, wrong } from '../expect.js'
+import { pause } from '../wait.js'
+import { deadLetterAll, keepsOrder } from './dead-letter-list.js'
+import { needsDisconnect } from './needs.js'
+
+const some = (count: number): string[] => Array.from({ length: count }, (_, n) => `e${n}`)
+
+export const replayCases: readonly Case[] = [
+  {
+    id: 'D6-replay',
+    clauses: ['D6', 'S6', 'F2'],
+    name: 'a replayed message comes again as it was, with attempt 1 and its replays counted',
+    async run(t) {
+      const queue = await t.queue({ retry: immediate({ attempts: 2 }) })
+      const runs = t.consume(queue, (_, message) => {
+        if (message.replays === 0) throw new Error('not yet')
+      })
+      const options = {
+        headers: { tenant: 'a', 'X-Case': 'Ä' },
+        key: 'k',
+        correlationId: 'corr',
+        causationId: 'cause',
+        type: 'made',
+        schemaVersion: '3',
+        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      }
+      const id = await queue.send({ n: 1 }, options)
+      await t.dead(queue, 1)
+      const result = await queue.deadLetters.replay()
+      assert.deepEqual(result, { replayed: 1, kept: 0, reasons: { exhausted: 1 } })
+      await t.count('handler runs', runs.list, 3)
+      const first = runs.list[0]?.message
+      const replayed = runs.list[2]?.message
+      assert.equal(replayed?.id, id)
+      assert.equal(replayed?.attempt, 1)
+      assert.equal(replayed?.replays, 1)
+      assert.deepEqual(replayed?.body, { n: 1 })
+      assert.deepEqual({ ...replayed?.headers }, options.headers)
+      for (const field of [
+        'key',
+        'correlationId',
+        'causationId',
+        'type',
+        'schemaVersion',
+        'traceparent',
+      ] as const)
+        assert.equal(replayed?.[field], options[field], field)
+      assert.deepEqual(replayed?.timestamp, first?.timestamp)
+      assert.equal(replayed?.contentType, first?.contentType)
+      assert.deepEqual(await t.deadNow(queue), [])
+      await t.empty(queue)
+    },
+  },
+  {
+    id: 'D6-dry-run',
+    clauses: ['D6'],
+    name: 'a dry run counts what would be replayed, and moves nothing',
+    async run(t) {
+      const queue = await t.queue()
+      await deadLetterAll(t, queue, ['t1', 't2', 'd1'])
+      const result = await queue.deadLetters.replay({ error: 'Timeout*' }, { dryRun: true })
+      assert.deepEqual(result, { replayed: 2, kept: 1, reasons: { rejected: 2 } })
+      sameMembers(
+        'entries',
+        (await t.deadNow(queue)).map(({ id }) => id),
+        ['t1', 't2', 'd1'],
+      )
+      await t.empty(queue)
+    },
+  },
+  {
+    id: 'D6-filter',
+    clauses: ['D6'],
+    name: 'a replay moves what matches its filter, and keeps the rest where it is',
+    async run(t) {
+      const queue = await t.queue()
+      await deadLetterAll(t, queue, ['t1', 'd1', 't2', 'd2'])
+      const { replayed, kept } = await queue.deadLetters.replay({ error: 'Timeout*' })
+      assert.deepEqual({ replayed, kept }, { replayed: 2, kept: 2 })
+      const runs = t.consume(queue)
+      await t.count('replayed messages', runs.list, 2)
+      sameMembers('replayed', runs.ids(), ['t1', 't2'])
+      sameMembers(
+        'kept',
+        (await t.deadNow(queue)).map(({ id }) => id),
+        ['d1', 'd2'],
+      )
+    },
+  },
+  {
+    id: 'D6-limit',
+    clauses: ['D6'],
+    name: 'a replay stops at its limit, oldest first, and the next goes on',
+    async run(t) {
+      const queue = await t.queue()
+      await deadLetterAll(t, queue, some(6))
+      assert.equal((await queue.deadLetters.replay({}, { limit: 2 })).replayed, 2)
+      const runs = t.consume(queue)
+      await t.count('replayed messages', runs.list, 2)
+      if (keepsOrder(t)) sameMembers('replayed first', runs.ids(), ['e0', 'e1'])
+      assert.equal((await queue.deadLetters.replay()).replayed, 4)
+      await t.count('replayed messages', runs.list, 6)
+      sameMembers('replayed', runs.ids(), some(6))
+      assert.deepEqual(await t.deadNow(queue), [])
+    },
+  },
+  {
+    id: 'D6-rate',
+    clauses: ['D6'],
+    name: 'a replay goes no faster than its rate',
+    async run(t) {
+      const queue = await t.queue()
+      await deadLetterAll(t, queue, some(8))
+      const runs = t.consume(queue)
+      const begun = Date.now()
+      assert.equal((await queue.deadLetters.replay({}, { rate: 5 })).replayed, 8)
+      between('ms for 8 replays at 5 in a second', Date.now() - begun, 1_000, 15_000)
+      await t.count('replayed messages', runs.list, 8)
+      for (const run of runs.list) {
+        const within = runs.list.filter(
+          (other) => other.startedAt >= run.startedAt && other.startedAt < run.startedAt + 900,
+        )
+        between('replays within 0.9 s', within.length, 1, 6)
+      }
+      await refused('a rate of 0', () => queue.deadLetters.replay({}, { rate: 0 }), 'INVALID')
+      await refused('an unknown option', () => queue.deadLetters.replay({}, wrong({ canary: 1 })), 'INVALID')
+    },
+  },
+  {
+    id: 'D6-elsewhere',
+    clauses: ['D6'],
+    name: 'a replay to another queue goes there, and not to the source',
+    async run(t) {
+      const queue = await t.queue()
+      const target = await t.queue()
+      await target.receive()
+      await deadLetterAll(t, queue, ['e1', 'e2'])
+      assert.equal((await queue.deadLetters.replay({}, { to: target.name })).replayed, 2)
+      const runs = t.consume(target)
+      await t.count('messages', runs.list, 2)
+      sameMembers('replayed', runs.ids(), ['e1', 'e2'])
+      await t.empty(queue)
+      assert.deepEqual(await t.deadNow(queue), [])
+    },
+  },
+  {
+    id: 'D6-missing-target',
+    clauses: ['D6', 'D2'],
+    name: 'a replay to a queue that does not exist fails, and every entry stays',
+    async run(t) {
+      const queue = await t.queue()
+      await deadLetterAll(t, queue, ['e1', 'e2'])
+      await refused('a replay to nowhere', () => queue.deadLetters.replay({}, { to: t.name() }), 'NOT_FOUND')
+      await t.until(
+        'both entries',
+        () => t.deadNow(queue),
+        ({ length }) => length === 2,
+      )
+    },
+  },
+  {
+    id: 'D6-abort',
+    clauses: ['D6'],
+    name: 'a replay that is aborted loses nothing, and finishes when it is run again',
+    async run(t) {
+      const queue = await t.queue()
+      const all = some(30)
+      await deadLetterAll(t, queue, all)
+      const runs = t.consume(queue)
+      const controller = new AbortController()
+      const replay = queue.deadLetters.replay({}, { rate: 50, signal: controller.signal })
+      await t.count('replayed messages', runs.list, 3)
+      controller.abort()
+      const outcome: unknown = await t.settled(
+        'the aborted replay to end',
+        replay.catch((error: unknown) => error),
+      )
+      if (outcome instanceof Error)
+        await refused('the aborted replay', () => Promise.reject(outcome), 'ABORTED')
+      await t.until(
+        'every message to be in one of the two queues',
+        async () => [...runs.ids(), ...(await t.deadNow(queue)).map(({ id }) => id)],
+        (seen) => seen.length === 30,
+      )
+      assert.ok(runs.list.length < 30, 'it did end early')
+      await queue.deadLetters.replay()
+      await t.count('replayed messages', runs.list, 30)
+      sameMembers('replayed', runs.ids(), all)
+    },
+  },
+  {
+    id: 'D6-cut',
+    clauses: ['D6', 'L4'],
+    name: 'a replay whose connection is lost loses nothing, and finishes when it is run again',
+    skip: needsDisconnect,
+    async run(t) {
+      const definition = t.define({ lease: '1s' })
+      const queue = await t.open(definition)
+      const all = some(30)
+      await deadLetterAll(t, queue, all)
+      const replaying = await t.open(definition)
+      const runs = t.consume(queue)
+      const replay = replaying.deadLetters.replay({}, { rate: 40 }).catch((error: unknown) => error)
+      await t.count('replayed messages', runs.list, 3)
+      await t.disconnect(t.brokerOf(replaying))
+      await t.settled('the replay to end', replay)
+      await t.until(
+        'the rest to be replayed',
+        async () => {
+          await queue.deadLetters.replay()
+          return new Set(runs.ids()).size
+        },
+        (size) => size === 30,
+      )
+      sameMembers('replayed', [...new Set(runs.ids())], all)
+    },
+  },
+  {
+    id: 'D6-closed',
+    clauses: ['D6', 'L3'],
+    name: 'a replay whose broker is closed ends, and loses nothing',
+    async run(t) {
+      const definition = t.define({ lease: '1s' })
+      const queue = await t.open(definition)
+      await deadLetterAll(t, queue, some(20))
+      const replaying = await t.open(definition)
+      const runs = t.consume(queue)
+      const replay = replaying.deadLetters.replay({}, { rate: 30 }).catch((error: unknown) => error)
+      await t.count('replayed messages', runs.list, 3)
+      await t.brokerOf(replaying).close({ timeout: 500 })
+      await t.settled('the replay to end', replay)
+      await t.until(
+        'the rest to be replayed',
+        async () => {
+          await queue.deadLetters.replay()
+          return new Set(runs.ids()).size
+        },
+        (size) => size === 20,
+      )
+      sameMembers('replayed', [...new Set(runs.ids())], some(20))
+    },
+  },
+  {
+    id: 'D6-again',
+    clauses: ['D6', 'D1'],
+    name: 'a replayed message that fails again returns with its whole history and its replays',
+    async run(t) {
+      const queue = await t.queue({ retry: immediate({ attempts: 2 }) })
+      const runs = t.consume(queue, (_, message) => {
+        throw new Error(`replay ${message.replays} attempt ${message.attempt}`)
+      })
+      await queue.send({})
+      await t.dead(queue, 1)
+      await queue.deadLetters.replay()
+      await t.count('handler runs', runs.list, 4)
+      const [entry] = await t.dead(queue, 1)
+      assert.equal(entry?.replays, 1)
+      assert.equal(entry?.attemptCount, 4)
+      const kept =
+        t.capabilities.retry === 'copy' ? ['0 attempt 1', '0 attempt 2', '1 attempt 1'] : ['0 attempt 2']
+      assert.deepEqual(
+        entry?.attempts.map(({ error }) => error.message),
+        [...kept, '1 attempt 2'].map((text) => `replay ${text}`),
+      )
+      assert.equal(entry?.error?.message, 'replay 1 attempt 2')
+    },
+  },
+  {
+    id: 'D6-max-replays',
+    clauses: ['D6'],
+    name: 'a message replayed maxReplays times is kept, and others are replayed all the same',
+    async run(t) {
+      const queue = await t.queue({ maxReplays: 2 })
+      const runs = t.consume(queue, () => {
+        throw new Reject('always')
+      })
+      await queue.send({}, { id: 'looper' })
+      for (let time = 1; time <= 2; time++) {
+        await t.dead(queue, 1)
+        assert.equal((await queue.deadLetters.replay()).replayed, 1)
+        await t.count('handler runs', runs.list, time + 1)
+      }
+      await t.until(
+        'its return',
+        () => t.deadNow(queue),
+        (entries) => entries[0]?.replays === 2,
+      )
+      await queue.send({}, { id: 'fresh' })
+      await t.dead(queue, 2)
+      const { replayed, kept } = await queue.deadLetters.replay()
+      assert.deepEqual({ replayed, kept }, { replayed: 1, kept: 1 })
+      await t.until(
+        'the fresh one to run again',
+        () => runs.of('fresh').length,
+        (count) => count === 2,
+      )
+      assert.equal(runs.of('looper').length, 3)
+      const looper = (await t.dead(queue, 2)).find(({ id }) => id === 'looper')
+      assert.equal(looper?.replays, 2)
+    },
+  },
+  {
+    id: 'D6-two-at-once',
+    clauses: ['D6'],
+    name: 'two replays at once send no message twice',
+    async run(t) {
+      const definition = t.define()
+      const queue = await t.open(definition)
+      const all = some(40)
+      await deadLetterAll(t, queue, all)
+      const others = await Promise.all([t.open(definition), t.open(definition)])
+      const runs = t.consume(queue)
+      const results = await Promise.all(others.map((other) => other.deadLetters.replay()))
+      await t.until(
+        'the rest to be replayed',
+        async () => {
+          if (results.reduce((sum, { replayed }) => sum + replayed, 0) < 40)
+            results.push(await queue.deadLetters.replay())
+          return runs.list.length
+        },
+        (count) => count >= 40,
+      )
+      await pause(300)
+      sameMembers('replayed', runs.ids(), all)
+      assert.deepEqual(await t.deadNow(queue), [])
+    },
+  },
+  {
+    id: 'D6-own-source',
+    clauses: ['D6'],
+    name: 'entries of a shared dead-letter queue each go back to the queue they came from',
+    async run(t) {
+      const shared = t.name()
+      const broker = await t.broker()
+      const queues = [t.name(), t.name()].map((name) =>
+        broker.queue<unknown>(defineQueue(name, { deadLetter: `${shared}.dlq` })),
+      )
+      for (const [n, queue] of queues.entries()) {
+        const runs = t.consume(queue, () => {
+          throw new Reject('no')
+        })
+        await queue.send({}, { id: `of-${n}` })
+        await t.count('handler runs', runs.list, 1)
+        await runs.consumer.close()
+      }
+      const [first, second] = queues
+      assert.ok(first && second)
+      await t.dead(first, 2)
+      assert.equal((await first.deadLetters.replay()).replayed, 2)
+      for (const [n, queue] of queues.entries()) {
+        const [delivery] = await queue.receive({ wait: '5s' })
+        assert.equal(delivery?.id, `of-${n}`)
+        await delivery?.ack()
+      }
+    },
+  },
+]

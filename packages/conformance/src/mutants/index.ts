@@ -1,0 +1,21 @@
+import { connectionMutants } from './connection.js'
+import { deadLetterMutants } from './dead-letter.js'
+import { honestyMutants } from './honesty.js'
+import { leaseMutants } from './lease.js'
+import type { Mutant } from './mutant.js'
+import { receiveMutants } from './receive.js'
+import { retryMutants } from './retry.js'
+import { sendMutants } from './send.js'
+
+export type { Mutant } from './mutant.js'
+
+/** Drivers broken in one way each. They prove that the cases can fail. */
+export const mutants: readonly Mutant[] = [
+  ...sendMutants,
+  ...receiveMutants,
+  ...retryMutants,
+  ...deadLetterMutants,
+  ...leaseMutants,
+  ...connectionMutants,
+  ...honestyMutants,
+]
