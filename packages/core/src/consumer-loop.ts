@@ -60,6 +60,8 @@ export class ConsumerLoop<T> implements Consumer {
   readonly #handlerTimeoutMs: number | undefined
   readonly #stop = stopController()
   readonly #running = new Set<Held>()
+  /** Running no more, and being settled. */
+  readonly #ending = new Set<Held>()
   /** Received and waiting for a slot; empty unless `prefetch` is more than 0. */
   #waiting: Held[] = []
   #concurrency: number
@@ -306,9 +308,11 @@ export class ConsumerLoop<T> implements Consumer {
   }
 
   async #end(held: Held, judged: Judgement, book: Book, durationMs?: number): Promise<void> {
-    // Settled or abandoned by somebody else meanwhile.
-    if (!this.#running.has(held) || held.settling) return
+    // Whoever comes first decides: the handler's end, or the deadline of close.
+    if (!this.#running.has(held) || this.#ending.has(held)) return
+    this.#ending.add(held)
     await this.#settler.settle(held, judged, book, durationMs)
+    this.#ending.delete(held)
     this.#running.delete(held)
     this.#startWaiting()
     this.#wake?.()
