@@ -108,7 +108,7 @@ export class RabbitmqReceiver implements Receiver<Token> {
     return tokens.map((token) => ({ ...decode(token.message), token, native: token.message }))
   }
 
-  async settle(batch: readonly Settlement<Token>[]): Promise<readonly Failure[]> {
+  async settle(batch: readonly Settlement<Token>[], signal?: AbortSignal): Promise<readonly Failure[]> {
     const failures: Failure[] = []
     const copies: Copy[] = []
     const acks: { readonly index: number; readonly token: Token }[] = []
@@ -121,7 +121,7 @@ export class RabbitmqReceiver implements Receiver<Token> {
       else if (!this.#answer(token, verdict.kind)) failures.push({ index, error: this.#leaseLost() })
     }
     this.#ackAll(acks, failures)
-    return copies.length === 0 ? failures : [...failures, ...(await this.#replace(copies))]
+    return copies.length === 0 ? failures : [...failures, ...(await this.#replace(copies, signal))]
   }
 
   async stop(): Promise<void> {
@@ -200,14 +200,20 @@ export class RabbitmqReceiver implements Receiver<Token> {
   }
 
   /** Stores copies, waits for the broker to confirm them, then acks the originals. */
-  async #replace(copies: readonly Copy[]): Promise<readonly Failure[]> {
+  async #replace(copies: readonly Copy[], signal: AbortSignal | undefined): Promise<readonly Failure[]> {
     for (const { token } of copies) token.settled = true
+    // Either the time is up, or the originals are no longer ours.
+    const stop = new AbortController()
+    const abort = (): void => stop.abort()
+    for (const each of [signal, this.#gone.signal]) each?.addEventListener('abort', abort)
+    if (signal?.aborted || this.#lost) abort()
     const failed = new Map<number, unknown>()
     try {
-      for (const { index, error } of await this.#publish(copies)) failed.set(index, error)
+      for (const { index, error } of await this.#publish(copies, stop.signal)) failed.set(index, error)
     } catch (error) {
       for (const index of copies.keys()) failed.set(index, error)
     }
+    for (const each of [signal, this.#gone.signal]) each?.removeEventListener('abort', abort)
     const failures: Failure[] = []
     for (const [at, { index, token }] of copies.entries()) {
       token.settled = false
@@ -217,8 +223,7 @@ export class RabbitmqReceiver implements Receiver<Token> {
     return failures
   }
 
-  async #publish(copies: readonly Copy[]): Promise<readonly Failure[]> {
-    const signal = this.#gone.signal
+  async #publish(copies: readonly Copy[], signal: AbortSignal): Promise<readonly Failure[]> {
     const publisher = await untilAborted(this.#copies(), signal)
     const delayOf = ({ verdict }: Copy): number => (verdict.kind === 'retry' ? verdict.delayMs : 0)
     let unprepared: unknown

@@ -4,8 +4,9 @@ import { below, DELIVERY, deliveryPattern, levelName, levelPattern, levelTtlMs, 
 
 /**
  * From 4.0 on a quorum queue without a limit drops what was given back 20 times, and a look into a
- * dead-letter queue gives back. "Unlimited" (-1) is refused by 3.x and arguments can never change, so
- * the same large number is declared everywhere and an upgrade finds no difference.
+ * dead-letter queue gives back. "Unlimited" (-1) exists from 4.0 on; 3.x takes it for less than none and
+ * drops at the first return (measured). Arguments can never change, so the same large number is declared
+ * everywhere and an upgrade finds no difference.
  */
 const NEVER = 2_000_000_000
 

@@ -144,8 +144,9 @@ export function copyOf(
     persistent: true,
     mandatory: true,
     headers,
-    messageId: String(native.properties.messageId ?? idOf(native)),
   }
+  const id = idOf(native)
+  if (isShort(id)) properties.messageId = id
   const expiresAt = number(headers[FIELD_HEADERS.expiresAt])
   if (expiry === 'none') delete headers[FIELD_HEADERS.expiresAt]
   else if (expiry === 'direct' && expiresAt !== undefined) setExpiration(properties, expiresAt, now)

@@ -218,9 +218,10 @@ export interface Receiver<Token = unknown> {
   receive(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Delivery<Token>[]>
   /**
    * Tells the broker the fate of deliveries. Settling what is settled is not a failure; settling
-   * what is no longer ours fails with `LEASE_LOST` and never touches another delivery.
+   * what is no longer ours fails with `LEASE_LOST` and never touches another delivery. On abort it ends
+   * at once, failing what the broker has not answered; that may be settled again.
    */
-  settle(batch: readonly Settlement<Token>[]): Promise<readonly Failure[]>
+  settle(batch: readonly Settlement<Token>[], signal?: AbortSignal): Promise<readonly Failure[]>
   /** Renews leases for `leaseMs` from now. Present exactly when `capabilities.lease` is `renewable`. */
   extend?(tokens: readonly Token[], leaseMs: number): Promise<readonly Failure[]>
   /**

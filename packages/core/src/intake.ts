@@ -1,5 +1,6 @@
 import type { Context } from './context.js'
 import { bounded } from './context.js'
+import { DeadlineSignals } from './deadline-signals.js'
 import type { Receiver, Settlement, Verdict } from './driver.js'
 import { MsgloopError } from './error.js'
 import { flow } from './flow.js'
@@ -11,6 +12,8 @@ import { wrap } from './wrap.js'
 
 /** One attempt to open a receiver. */
 const OPEN_MS = 10_000
+/** A settlement the broker does not answer has failed; it is tried again. */
+const SETTLE_MS = 30_000
 /** A driver that does not answer a stop or close is left behind. */
 const CLOSE_MS = 5_000
 
@@ -36,6 +39,7 @@ export class Intake {
   readonly #queue: string
   readonly #options: IntakeOptions
   readonly #held = new Set<Held>()
+  readonly #signals: DeadlineSignals
   #receiver!: Receiver
   #keeper: LeaseKeeper | undefined
   #pending: Pending[] = []
@@ -47,6 +51,7 @@ export class Intake {
     this.#context = context
     this.#queue = queue
     this.#options = options
+    this.#signals = new DeadlineSignals(context.clock, SETTLE_MS)
   }
 
   static async open(
@@ -164,6 +169,7 @@ export class Intake {
   close(): Promise<void> {
     this.#closed ??= this.#quietly('closing', async () => {
       this.#keeper?.stop()
+      this.#signals.stop()
       await this.#receiver.close()
     })
     return this.#closed
@@ -187,7 +193,10 @@ export class Intake {
     const failed = (error: unknown): MsgloopError =>
       wrap(this.#context.driver, { action: 'settle a delivery of', queue: this.#queue }, error)
     try {
-      const failures = await this.#receiver.settle(batch.map((item) => item.settlement))
+      const failures = await this.#receiver.settle(
+        batch.map((item) => item.settlement),
+        this.#signals.next(),
+      )
       for (const { index, error } of failures) batch[index]?.reject(failed(error))
       for (const item of batch) item.resolve()
     } catch (error) {

@@ -3,6 +3,7 @@ import type { CancelTimer } from './clock.js'
 import { sleep } from './clock.js'
 import type { Context } from './context.js'
 import { bounded, closed } from './context.js'
+import { DeadlineSignals } from './deadline-signals.js'
 import type { Outgoing, Sender } from './driver.js'
 import { MsgloopError } from './error.js'
 import { Fifo } from './fifo.js'
@@ -25,17 +26,10 @@ interface Item {
   forget: (() => void) | undefined
 }
 
-/** Items under way at once share an abort signal per window of this many ms: one each would be costly. */
-const WINDOW_MS = 250
 /** One attempt to open a sender. */
 const OPEN_MS = 10_000
 /** Between tries of a broker that refuses for now. */
 const BUSY_MS = 50
-
-interface Window {
-  readonly controller: AbortController
-  readonly until: number
-}
 
 /**
  * Sends to one queue: coalesces concurrent sends into batches, keeps their order, opens and reopens
@@ -55,7 +49,7 @@ export class SenderLink {
   #sender: Sender | undefined
   #opening = false
   #pumping = false
-  #windows: Window[] = []
+  readonly #signals: DeadlineSignals
   #sweep: CancelTimer | undefined
   #linger: CancelTimer | undefined
   #paused = false
@@ -65,6 +59,7 @@ export class SenderLink {
     this.#context = context
     this.#topology = topology
     this.#timeoutMs = timeoutMs
+    this.#signals = new DeadlineSignals(context.clock, timeoutMs)
   }
 
   /** Resolves when the broker has taken responsibility. @throws MsgloopError with `outcome` */
@@ -103,6 +98,7 @@ export class SenderLink {
     this.#stop.abort()
     this.#sweep?.()
     this.#linger?.()
+    this.#signals.stop()
     await this.#drop()
   }
 
@@ -113,7 +109,7 @@ export class SenderLink {
       const outcome = item.state === 'queued' ? 'rejected' : 'unknown'
       this.#fail(item, new MsgloopError('CLOSED', `${this.#what()} was closed before it ended`, { outcome }))
     }
-    for (const window of this.#windows) window.controller.abort()
+    this.#signals.abort()
   }
 
   #schedule(): void {
@@ -176,7 +172,7 @@ export class SenderLink {
     try {
       const failures = await sender.send(
         batch.map((item) => item.outgoing),
-        this.#signal(batch),
+        this.#signals.next(),
       )
       if (failures.length > 0) {
         const errors = new Map(failures.map(({ index, error }) => [index, error]))
@@ -283,9 +279,6 @@ export class SenderLink {
       else next = Math.min(next, item.deadline)
     }
     for (const item of queued) if (item.state === 'queued') this.#queue.push(item)
-    for (const window of this.#windows) if (window.until <= now) window.controller.abort()
-    this.#windows = this.#batches === 0 ? [] : this.#windows.filter((window) => window.until > now)
-    next = Math.min(next, this.#windows[0]?.until ?? next)
     this.#sweep = Number.isFinite(next) ? this.#context.clock.after(next - now, this.#expire) : undefined
   }
 
@@ -296,17 +289,6 @@ export class SenderLink {
       outcome: item.state === 'queued' ? 'rejected' : 'unknown',
       cause: item.lastError,
     })
-  }
-
-  /** A signal that aborts soon after the last deadline of the batch. */
-  #signal(batch: readonly Item[]): AbortSignal {
-    const deadline = batch[batch.length - 1]?.deadline ?? 0
-    let window = this.#windows[this.#windows.length - 1]
-    if (!window || deadline > window.until) {
-      window = { controller: stopController(), until: deadline + WINDOW_MS }
-      this.#windows.push(window)
-    }
-    return window.controller.signal
   }
 
   #done(item: Item): void {

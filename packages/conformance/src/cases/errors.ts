@@ -44,14 +44,15 @@ export const errorCases: readonly Case[] = [
     async run(t) {
       const errors: MsgloopError[] = []
       const driver = await t.driver()
-      const missing = await t.open(t.define({ sendTimeout: '2s' }), { topology: 'none' })
+      const missing = await t.open(t.define({ sendTimeout: '5s' }), { topology: 'none' })
       const notFound = await refused('a send', () => missing.send({}), 'NOT_FOUND', 'rejected')
       assert.ok(notFound.message.includes(missing.name), `it names the queue: ${notFound.message}`)
       assert.ok(notFound.message.includes(driver.name), `it names the broker: ${notFound.message}`)
       assert.ok(notFound.cause, "the driver's own error is the cause")
       errors.push(notFound, await refused('a receive', () => missing.receive(), 'NOT_FOUND'))
       if (t.harness.outage) {
-        const queue = await t.queue({ sendTimeout: 400 })
+        const queue = await t.queue({ sendTimeout: '2s' })
+        await queue.receive()
         await queue.send({})
         const broker = t.brokerOf(queue)
         const runs = t.consume(queue)
