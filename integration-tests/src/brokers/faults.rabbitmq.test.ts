@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rabbitmq } from '@msgloop/adapter-rabbitmq'
 import type { Broker, Consumer, Queue } from '@msgloop/core'
 import { createBroker, defineQueue, fixed } from '@msgloop/core'
+import type { Driver } from '@msgloop/core/driver'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Ledger } from '../ledger.js'
 import { startLoad } from '../load.js'
@@ -13,7 +14,11 @@ import { startWorker } from '../worker-process.js'
 
 /** The issue asks for 20; fewer can be asked for while working on it. */
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 20)
-const DRAIN_MS = 60_000
+/**
+ * After a SIGKILL the dead-letter worker of a delay level may run before the broker has recovered its
+ * exchanges; it then tries again after `dead_letter_worker_publisher_confirm_timeout`, 3 min by default.
+ */
+const DRAIN_MS = 240_000
 /**
  * RabbitMQ writes down the members of a new quorum queue within half a second or so; one that is killed
  * earlier has forgotten the queue for good. That is the broker's, and not what is tested here.
@@ -92,7 +97,7 @@ describe('faults of a real RabbitMQ', () => {
   })
 
   test(`nothing confirmed is lost when the broker is killed and restarted under load, ${ROUNDS} times`, {
-    timeout: 900_000,
+    timeout: 1_200_000,
   }, async () => {
     const queue = broker(server.url()).queue(definition(name))
     const consumer = consume(broker(server.url()).queue(definition(name)))
@@ -194,12 +199,19 @@ describe('faults of a real RabbitMQ', () => {
     const driver = rabbitmq({ url: server.url() })
     const { limits } = driver.capabilities
     // A driver that promises too much makes the server close the channel with 406.
-    const liar = Object.assign(Object.create(driver), {
-      capabilities: {
-        ...driver.capabilities,
-        limits: { ...limits, bodyBytes: limits.bodyBytes * 2, sendBatchBytes: limits.bodyBytes * 4 },
-      },
-    })
+    const bodyBytes = limits.bodyBytes * 2
+    const liar: Driver = {
+      name: driver.name,
+      address: driver.address,
+      capabilities: { ...driver.capabilities, limits: { ...limits, bodyBytes, sendBatchBytes: bodyBytes } },
+      admin: driver.admin,
+      connect: (signal) => driver.connect(signal),
+      openSender: (destination, signal) => driver.openSender(destination, signal),
+      openReceiver: (source, options, signal) => driver.openReceiver(source, options, signal),
+      classify: (error) => driver.classify(error),
+      native: () => driver.native(),
+      close: () => driver.close(),
+    }
     const opened = createBroker(liar)
     open.push(opened)
     const queue = opened.queue(defineQueue<string>(name, { sendTimeout: '10s' }))
