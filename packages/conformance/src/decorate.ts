@@ -74,7 +74,7 @@ function forwardReceiver(inner: Receiver): Receiver {
   const extend = inner.extend?.bind(inner)
   return {
     receive: (max, waitMs, signal) => inner.receive(max, waitMs, signal),
-    settle: (batch) => inner.settle(batch),
+    settle: (batch, signal) => inner.settle(batch, signal),
     stop: () => inner.stop(),
     close: () => inner.close(),
     ...(extend && { extend }),

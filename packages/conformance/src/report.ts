@@ -8,7 +8,7 @@ export interface CaseResult {
   readonly clauses: readonly string[]
   readonly name: string
   readonly status: CaseStatus
-  /** Why it was skipped, or what was expected and what was seen. */
+  /** Why it was skipped, what was expected and what was seen, or what it only passed at the second try. */
   readonly reason?: string
   readonly ms: number
   /** What a failed case threw first. Not part of the JSON. */
@@ -49,7 +49,7 @@ export async function readReports(paths: readonly string[]): Promise<Report[]> {
 
 /**
  * One table, a row per case and a column per adapter, with the reasons of everything that did not
- * pass below it. A later report of the same adapter and version replaces an earlier one.
+ * simply pass below it. A later report of the same adapter and version replaces an earlier one.
  */
 export function toMarkdown(reports: readonly Report[]): string {
   const columns = [...new Map(reports.map((report) => [title(report), report])).values()]
@@ -88,11 +88,11 @@ function summary(report: Report): string {
 }
 
 function remarks(report: Report): string[] {
-  const noted = report.results.filter((result) => result.status !== 'passed')
+  const noted = report.results.filter(({ status, reason }) => status !== 'passed' || reason !== undefined)
   if (noted.length === 0) return []
   return [
     '',
-    `### ${title(report)}: what did not pass, and why`,
+    `### ${title(report)}: what did not simply pass, and why`,
     '',
     ...noted.map(
       (result) => `- \`${result.id}\` ${result.status}: ${cell(result.reason ?? 'no reason given')}`,

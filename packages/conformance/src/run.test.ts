@@ -5,6 +5,7 @@ import type { Case } from './case.js'
 import { cases } from './cases/index.js'
 import type { CaseResult } from './report.js'
 import { readCapabilities, runCase, runCases } from './run.js'
+import { Late } from './tolerance.js'
 
 const CLAUSES = [
   ...['S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'S8', 'S9'],
@@ -63,6 +64,26 @@ test('a case that fails says why, and keeps the error', async () => {
   const result = await run({ run: async () => assert.equal(1, 2, 'one is two') })
   expect(result).toMatchObject({ status: 'failed', reason: expect.stringContaining('one is two') })
   expect(result.error).toBeInstanceOf(assert.AssertionError)
+})
+
+test('a case that is only late has a second chance, which is told; what is early or wrong has none', async () => {
+  let tries = 0
+  const late = await run({
+    run: async () => {
+      if (++tries === 1) throw new Late('12 ms over')
+    },
+  })
+  expect(late).toMatchObject({ status: 'passed', reason: expect.stringContaining('12 ms over') })
+  expect(tries).toBe(2)
+  expect(await run({ run: () => Promise.reject(new Late('always')) })).toMatchObject({ status: 'failed' })
+  tries = 0
+  const wrong = await run({
+    run: async () => {
+      if (++tries === 1) assert.fail('wrong')
+    },
+  })
+  expect(wrong.status).toBe('failed')
+  expect(tries).toBe(1)
 })
 
 test('a skip needs a reason', async () => {

@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert/strict'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Capabilities } from '@msgloop/core'
 import { between } from './expect.js'
@@ -5,6 +6,16 @@ import { between } from './expect.js'
 /** Two clocks of one machine, each rounded to a millisecond. */
 const ROUNDING_MS = 2
 const RESOLUTION_MS = 10
+
+/**
+ * Something came later than it may. On a machine that others use too that can be their doing, so the
+ * runner gives the case a second chance; coming too early is never forgiven.
+ */
+export class Late extends AssertionError {
+  constructor(message: string) {
+    super({ message })
+  }
+}
 
 /** Measures how long this process stood still, which no broker can be blamed for. */
 export interface Stalls {
@@ -30,7 +41,14 @@ export function onTime(
   stalls: Stalls,
 ): void {
   const rounded = Math.ceil(askedMs / limits.delayResolutionMs) * limits.delayResolutionMs
-  between(what, seenMs, askedMs - ROUNDING_MS, rounded * 1.05 + 250 + stalls.longestMs())
+  notEarly(what, seenMs, askedMs)
+  notLate(what, seenMs, rounded * 1.05 + 250 + stalls.longestMs())
+}
+
+/** @throws Late */
+export function notLate(what: string, seenMs: number, latestMs: number): void {
+  if (seenMs <= latestMs) return
+  throw new Late(`${what}: expected at most ${Math.round(latestMs)}, saw ${Math.round(seenMs)}`)
 }
 
 export function notEarly(what: string, seenMs: number, askedMs: number): void {

@@ -168,9 +168,9 @@ export const deadLetterCases: readonly Case[] = [
           wrap: (driver) =>
             decorate(driver, {
               receiver: (inner) => ({
-                async settle(batch) {
+                async settle(batch, signal) {
                   const moves = batch.filter(({ verdict }) => verdict.kind === 'move')
-                  if (moves.length === 0 || failures >= 3) return await inner.settle(batch)
+                  if (moves.length === 0 || failures >= 3) return await inner.settle(batch, signal)
                   failures++
                   throw new Error('the dead-letter queue refuses')
                 },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { exponential, fixed, immediate, RetryAfter } from '@msgloop/core'
 import type { Case } from '../case.js'
 import { between, sameMembers } from '../expect.js'
-import { notEarly, onTime, watchStalls } from '../tolerance.js'
+import { notEarly, notLate, onTime, watchStalls } from '../tolerance.js'
 import { needsDisconnect } from './needs.js'
 
 export const retryWaitCases: readonly Case[] = [
@@ -44,7 +44,7 @@ export const retryWaitCases: readonly Case[] = [
       await t.count('handler runs', runs.list, 4)
       for (let n = 1; n < 4; n++) {
         const waited = (runs.list[n]?.startedAt ?? 0) - (runs.list[n - 1]?.endedAt ?? 0)
-        between(`ms before attempt ${n + 1}`, waited, 0, 250 + stalls.longestMs())
+        notLate(`ms before attempt ${n + 1}`, waited, 250 + stalls.longestMs())
       }
       stalls.stop()
     },
@@ -133,10 +133,14 @@ export const retryWaitCases: readonly Case[] = [
         (stored) => stored,
       )
       await t.disconnect(t.brokerOf(queue))
-      await t.count('handler runs', runs.list, 2)
-      assert.deepEqual(runs.ids(), [id, id])
-      assert.equal(runs.list[1]?.attempt, 2)
-      await t.empty(queue, 300)
+      // An ack that nobody confirms may be lost with the connection: then the first attempt comes again.
+      await t.until(
+        'the retry',
+        () => runs.list.some(({ attempt }) => attempt === 2),
+        (seen) => seen,
+      )
+      assert.deepEqual(new Set(runs.ids()), new Set([id]))
+      await runs.consumer.close()
     },
   },
   {

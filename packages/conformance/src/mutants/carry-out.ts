@@ -31,15 +31,18 @@ export function withVerdict<K extends Verdict['kind']>(
   return decorate(driver, {
     receiver: (inner, source) => {
       const messages = new Map<unknown, WireMessage>()
-      const one = async ({ token, verdict }: Settlement): Promise<readonly Failure[]> => {
+      const one = async (
+        { token, verdict }: Settlement,
+        signal: AbortSignal | undefined,
+      ): Promise<readonly Failure[]> => {
         const message = messages.get(token)
         if (!message || !isOf(verdict, kind) || source.kind !== 'queue')
-          return await inner.settle([{ token, verdict }])
+          return await inner.settle([{ token, verdict }], signal)
         try {
           await carryOut({
             verdict,
             message,
-            settle: async (other) => throwFirst(await inner.settle([{ token, verdict: other }])),
+            settle: async (other) => throwFirst(await inner.settle([{ token, verdict: other }], signal)),
             send: (outgoing, to) =>
               sendTo(driver, to === undefined ? source : { ...source, name: to }, outgoing),
           })
@@ -54,8 +57,8 @@ export function withVerdict<K extends Verdict['kind']>(
           for (const { token, message } of deliveries) messages.set(token, message)
           return deliveries
         },
-        async settle(batch) {
-          const outcomes = await Promise.all(batch.map(one))
+        async settle(batch, signal) {
+          const outcomes = await Promise.all(batch.map((settlement) => one(settlement, signal)))
           return outcomes.flatMap((failures, index) => failures.map(({ error }) => ({ index, error })))
         },
       }

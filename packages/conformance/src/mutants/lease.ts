@@ -64,8 +64,8 @@ export const leaseMutants: readonly Mutant[] = [
     make: () => (driver) =>
       decorate(driver, {
         receiver: (inner) => ({
-          async settle(batch) {
-            await inner.settle(batch)
+          async settle(batch, signal) {
+            await inner.settle(batch, signal)
             return []
           },
         }),
@@ -91,8 +91,8 @@ export const leaseMutants: readonly Mutant[] = [
                 }
                 return deliveries
               },
-              async settle(batch) {
-                const failures = await inner.settle(batch)
+              async settle(batch, signal) {
+                const failures = await inner.settle(batch, signal)
                 for (const { index } of failures) {
                   const item = batch[index]
                   const now = item && current.get(ids.get(item.token) ?? '')
@@ -115,12 +115,12 @@ export const leaseMutants: readonly Mutant[] = [
         receiver: (inner) => {
           const settled = new Set<unknown>()
           return {
-            async settle(batch) {
+            async settle(batch, signal) {
               const again = batch.flatMap(({ token }, index) =>
                 settled.has(token) ? [{ index, error: new Error('unknown delivery tag') }] : [],
               )
               for (const { token } of batch) settled.add(token)
-              return again.length > 0 ? again : await inner.settle(batch)
+              return again.length > 0 ? again : await inner.settle(batch, signal)
             },
           }
         },

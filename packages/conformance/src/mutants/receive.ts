@@ -35,7 +35,7 @@ const hoarding =
               if (ahead.length === 0) ahead = [...(await receiver.receive(max + MORE, waitMs, abort))]
               return ahead.splice(0, max)
             },
-            settle: (batch) => receiver.settle(batch),
+            settle: (batch, abort) => receiver.settle(batch, abort),
             async stop() {
               if (stop === 'ack')
                 await receiver.settle(
@@ -65,7 +65,7 @@ export const receiveMutants: readonly Mutant[] = [
             const extend = receiver.extend?.bind(receiver)
             return {
               receive: (max, waitMs, abort) => receiver.receive(max + MORE, waitMs, abort),
-              settle: (batch) => receiver.settle(batch),
+              settle: (batch, abort) => receiver.settle(batch, abort),
               stop: () => receiver.stop(),
               close: () => receiver.close(),
               ...(extend && { extend }),

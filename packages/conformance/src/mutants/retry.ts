@@ -183,7 +183,7 @@ export const retryMutants: readonly Mutant[] = [
     caughtBy: ['C1-batches'],
     make: () => (driver) =>
       decorate(driver, {
-        receiver: (inner) => ({ settle: (batch) => inner.settle(batch.slice(0, 1)) }),
+        receiver: (inner) => ({ settle: (batch, signal) => inner.settle(batch.slice(0, 1), signal) }),
       }),
   },
 ]
