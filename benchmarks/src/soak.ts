@@ -34,6 +34,7 @@ export async function soak(url: string, count: number, print: (line: string) => 
     }
   }
   await all
+  await consumer.close()
   await queue.delete()
   await queue.deadLetters.queue.delete()
   await broker.close()

@@ -41,7 +41,19 @@ export interface FlowEvent {
 
 /**
  * The channel of flow events. Without a subscriber nothing is built and nothing is published.
- *
- * @example flow.subscribe((event) => console.log((event as FlowEvent).step))
  */
 export const flow = channel('msgloop:flow')
+
+/**
+ * Calls `listener` for every step of every message in this process; returns a function that ends it.
+ *
+ * @example const stop = onFlow(({ step, messageId }) => log.debug(step, messageId))
+ */
+export function onFlow(listener: (event: FlowEvent) => void): () => void {
+  // Only `publishStep` publishes here, and only flow events.
+  const receive = (event: unknown): void => listener(event as FlowEvent)
+  flow.subscribe(receive)
+  return () => {
+    flow.unsubscribe(receive)
+  }
+}

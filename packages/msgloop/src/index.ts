@@ -56,6 +56,7 @@ export {
   linear,
   MsgloopError,
   milliseconds,
+  onFlow,
   Reject,
   RetryAfter,
   systemClock,

@@ -1,5 +1,5 @@
 import type { FlowEvent } from '@msgloop/core'
-import { flow } from '@msgloop/core'
+import { onFlow } from '@msgloop/core'
 
 /** What is told about the workers, from this process or over IPC from another: plain JSON. */
 export type Report =
@@ -14,21 +14,11 @@ export type Report =
 
 /** Reports every step of every message in this process, until the function returned is called. */
 export function reportFlow(report: (report: Report) => void): () => void {
-  const listener = (event: unknown): void => {
-    if (isFlowEvent(event)) report({ kind: 'flow', event: { ...event, error: plain(event.error) } })
-  }
-  flow.subscribe(listener)
-  return () => {
-    flow.unsubscribe(listener)
-  }
+  return onFlow((event) => report({ kind: 'flow', event: { ...event, error: plain(event.error) } }))
 }
 
 export function isReport(message: unknown): message is Report {
   return typeof message === 'object' && message !== null && 'kind' in message
-}
-
-function isFlowEvent(message: unknown): message is FlowEvent {
-  return typeof message === 'object' && message !== null && 'step' in message && 'messageId' in message
 }
 
 /** Errors do not survive JSON. */
