@@ -154,7 +154,7 @@ test('a release counts neither as an attempt nor as a delivery', async () => {
 
 test('leases and delays end by the clock, in the order they were due, even where every timer is late', async () => {
   let now = 0
-  const driver = memory({ clock: { now: () => now, after: () => () => {} } })
+  const driver = memory({ clock: { now: () => now, elapsed: () => now, after: () => () => {} } })
   await driver.admin.declare(ORDERS, never)
   const sender = await driver.openSender(ORDERS, never)
   const orders = await openReceiver(driver, ORDERS, { leaseMs: 1_000 })

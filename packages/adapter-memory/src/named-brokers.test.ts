@@ -73,6 +73,7 @@ test('after close everything fails with CLOSED, and no timer is left', async () 
   const clock = manualClock()
   const counting = {
     now: clock.now,
+    elapsed: clock.elapsed,
     after(ms: number, fn: () => void) {
       const timer = timers++
       const cancel = clock.after(ms, fn)

@@ -7,6 +7,7 @@ import {
   type Receiver,
   type ReceiverOptions,
   type Settlement,
+  sleep,
   systemClock,
   type Verdict,
 } from '@msgloop/core/driver'
@@ -33,11 +34,24 @@ class Token {
   }
 }
 
+interface Answer {
+  readonly index: number
+  readonly token: Token
+}
+
 interface Copy {
   readonly index: number
   readonly token: Token
   readonly verdict: Extract<Verdict, { kind: 'retry' | 'move' }>
 }
+
+/**
+ * A channel puts answers to a quorum queue aside while 32 commands are under way, and drops them when it
+ * is closed: what was acked would come again. Nothing in AMQP tells when they are through.
+ * Measured on 4.0.5: of 200 single acks before a close 34 took effect, 200 when it waited 300 ms.
+ */
+const PUT_ASIDE = 24
+const LINGER_MS = 600
 
 /** The largest number a prefetch count can be. */
 const MOST_PREFETCH = 65_535
@@ -55,6 +69,9 @@ export class RabbitmqReceiver implements Receiver<Token> {
   /** What the broker waits for an answer to, in the order of delivery. */
   readonly #outstanding = new Set<Token>()
   #consumerTag = ''
+  #answeredAt = 0
+  /** Answers in separate frames, each within `LINGER_MS` of the one before. */
+  #burst = 0
   #cause: unknown
   #lost: DriverError | undefined
   /** Whether anybody wants to hear of a loss: not before it is open, nor once it is being closed. */
@@ -111,14 +128,15 @@ export class RabbitmqReceiver implements Receiver<Token> {
   async settle(batch: readonly Settlement<Token>[], signal?: AbortSignal): Promise<readonly Failure[]> {
     const failures: Failure[] = []
     const copies: Copy[] = []
-    const acks: { readonly index: number; readonly token: Token }[] = []
+    const acks: Answer[] = []
     for (const [index, { token, verdict }] of batch.entries()) {
       if (token.settled) continue
       if (verdict.kind === 'retry' || verdict.kind === 'move') {
         if (this.#owns(token)) copies.push({ index, token, verdict })
         else failures.push({ index, error: this.#leaseLost() })
-      } else if (verdict.kind === 'ack' && this.#owns(token)) acks.push({ index, token })
-      else if (!this.#answer(token, verdict.kind)) failures.push({ index, error: this.#leaseLost() })
+      } else if (verdict.kind === 'ack') acks.push({ index, token })
+      // One by one: 3.10 puts many given back in one frame in any order.
+      else if (!this.#answer(token, 'release')) failures.push({ index, error: this.#leaseLost() })
     }
     this.#ackAll(acks, failures)
     return copies.length === 0 ? failures : [...failures, ...(await this.#replace(copies, signal))]
@@ -168,7 +186,8 @@ export class RabbitmqReceiver implements Receiver<Token> {
    * Acks many in few frames: a run that begins with the oldest delivery the broker waits for is one
    * "all up to here". Only a tag of that run is named, so it can reach nothing that is not acked here.
    */
-  #ackAll(acks: readonly { readonly index: number; readonly token: Token }[], failures: Failure[]): void {
+  #ackAll(acks: readonly Answer[], failures: Failure[]): void {
+    if (acks.length === 0) return
     const acked = new Set(acks.map(({ token }) => token))
     const run: Token[] = []
     for (const token of this.#outstanding) {
@@ -191,12 +210,25 @@ export class RabbitmqReceiver implements Receiver<Token> {
     try {
       if (kind === 'ack') this.#channel.ack(token.message, allUpTo)
       else this.#channel.nack(token.message, false, true)
+      this.#noteAnswer()
       token.settled = true
       this.#outstanding.delete(token)
       return true
     } catch {
       return false
     }
+  }
+
+  #noteAnswer(): void {
+    const now = systemClock.now()
+    this.#burst = now - this.#answeredAt > LINGER_MS ? 1 : this.#burst + 1
+    this.#answeredAt = now
+  }
+
+  /** Gives the broker time to carry out the answers it has only put aside. */
+  async #linger(): Promise<void> {
+    const left = this.#answeredAt + LINGER_MS - systemClock.now()
+    if (this.#burst >= PUT_ASIDE && left > 0 && !this.#lost) await sleep(systemClock, left, this.#gone.signal)
   }
 
   /** Stores copies, waits for the broker to confirm them, then acks the originals. */
@@ -277,6 +309,7 @@ export class RabbitmqReceiver implements Receiver<Token> {
     this.#reporting = false
     this.#stopping ??= this.#stop()
     const answers = await this.#stopping
+    if (answers) await this.#linger()
     const closed = briefly(this.#channel.close())
     if (answers) await closed
     this.#end()

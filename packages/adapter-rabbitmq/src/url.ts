@@ -44,6 +44,11 @@ export function resolveTarget(options: RabbitmqOptions): Target {
   if (!protocol) throw invalid(`the URL begins with "${url.protocol}"; it must be amqp:// or amqps://`)
   for (const key of url.searchParams.keys())
     if (key !== 'heartbeat') throw invalid(`unknown URL parameter "${key}"; there is "heartbeat"`)
+  // An unencoded "/" in a password moves the rest of it into the path.
+  if (/@|%40/i.test(url.pathname))
+    throw invalid(
+      'the vhost in the URL holds "@": in user, password and vhost write "/" as "%2F" and "@" as "%40"',
+    )
   const hostname = url.hostname.replace(/^\[|\]$/g, '') || 'localhost'
   const port = url.port === '' ? (protocol === 'amqp' ? 5672 : 5671) : Number(url.port)
   const vhost = decoded('vhost', url.pathname.slice(1)) || '/'

@@ -46,7 +46,7 @@ export function readBook(delivery: Delivery): Book {
     total: Number.isSafeInteger(history?.total) ? (history?.total ?? 0) : 0,
     records: Array.isArray(history?.records) ? history.records : NO_RECORDS,
     replays: count(headers[BOOK_HEADERS.replays], 0),
-    dead: parse<DeadRecord>(headers[BOOK_HEADERS.dead]),
+    dead: readDead(headers[BOOK_HEADERS.dead]),
   }
 }
 
@@ -165,6 +165,14 @@ function count(header: string | undefined, absent: number): number {
   if (header === undefined) return absent
   const value = Number(header)
   return Number.isSafeInteger(value) && value >= 0 ? value : absent
+}
+
+function readDead(header: string | undefined): DeadRecord | undefined {
+  const dead = parse<DeadRecord>(header)
+  if (typeof dead?.source !== 'string' || typeof dead.reason !== 'string' || typeof dead.at !== 'number')
+    return undefined
+  const { error, ...rest } = dead
+  return typeof error?.name === 'string' && typeof error.message === 'string' ? dead : rest
 }
 
 function parse<T>(header: string | undefined): T | undefined {

@@ -8,6 +8,8 @@ export type CancelTimer = () => void
 export interface Clock {
   /** Epoch ms. */
   now(): number
+  /** Ms since some moment, never set back: what deadlines and leases are measured with. */
+  elapsed(): number
   /** Calls `fn` once, `ms` from now. Any length. */
   after(ms: number, fn: () => void): CancelTimer
 }
@@ -18,6 +20,7 @@ const LONGEST_TIMEOUT_MS = 2_147_483_647
 /** The machine's clock. Its timers keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   after(ms, fn) {
     let handle: NodeJS.Timeout
     const arm = (left: number): void => {

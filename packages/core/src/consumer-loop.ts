@@ -16,6 +16,7 @@ import { Incoming } from './incoming.js'
 import { Intake } from './intake.js'
 import type { Judgement } from './judge.js'
 import { ACK, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
+import { assertKnown, CHECK_MS } from './known-check.js'
 import type { Message } from './message.js'
 import { onlyKnown, positiveInteger, wholeNumber } from './options.js'
 import type { ResolvedQueue } from './resolved-queue.js'
@@ -65,6 +66,10 @@ export class ConsumerLoop<T> implements Consumer {
   /** Received and waiting for a slot; empty unless `prefetch` is more than 0. */
   #waiting: Held[] = []
   #concurrency: number
+  /** The intake has less prefetch than it may, as older handlers are still running. */
+  #reduced = false
+  /** Paused, and nothing is fetched any more. */
+  #parked = false
   #state: ConsumerState = 'running'
   /** Aborts to end the current intake: paused, closing, or another concurrency. */
   #turn = stopController()
@@ -108,7 +113,9 @@ export class ConsumerLoop<T> implements Consumer {
     })
     this.ready.catch(() => {})
     this.#gate = gate
-    this.#loop = this.#turns()
+    this.#loop = this.#turns().finally(() => {
+      for (const resolve of this.#pausing.splice(0)) resolve()
+    })
   }
 
   get state(): ConsumerState {
@@ -135,7 +142,8 @@ export class ConsumerLoop<T> implements Consumer {
       this.#state = 'paused'
       this.#turn.abort()
     }
-    if (this.#state === 'paused') await new Promise<void>((resolve) => this.#pausing.push(resolve))
+    if (this.#state === 'paused' && !this.#parked)
+      await new Promise<void>((resolve) => this.#pausing.push(resolve))
   }
 
   resume(): void {
@@ -195,16 +203,25 @@ export class ConsumerLoop<T> implements Consumer {
       this.#turn = stopController()
       for (const resolve of this.#pausing.splice(0)) resolve()
       if (this.#state === 'paused') {
+        this.#parked = true
+        await this.#woken()
+        this.#parked = false
+        continue
+      }
+      // Handlers of the intake before hold their places: fetching for them too would take from other consumers.
+      const room = this.#concurrency + this.#prefetch - this.#running.size
+      if (room <= 0) {
         await this.#woken()
         continue
       }
+      const reduced = this.#running.size > 0
       let intake: Intake | undefined
       try {
         intake = await Intake.open(
           this.#context,
           this.#resolved,
           {
-            prefetch: Math.max(1, this.#concurrency + this.#prefetch),
+            prefetch: room,
             leaseMs: Math.min(definition.leaseMs, capabilities.limits.leaseMs),
             maxLeaseMs,
             consumer: this.name,
@@ -212,6 +229,7 @@ export class ConsumerLoop<T> implements Consumer {
           this.#stop.signal,
         )
         this.#gate.resolve()
+        this.#reduced = reduced
         await this.#feed(intake, () => {
           attempt = 0
         })
@@ -237,7 +255,9 @@ export class ConsumerLoop<T> implements Consumer {
   }
 
   async #feed(intake: Intake, received: () => void): Promise<void> {
-    const { receiveBatch } = this.#context.driver.capabilities.limits
+    const { lease, limits } = this.#context.driver.capabilities
+    const { receiveBatch } = limits
+    const pollMs = lease === 'connection' ? CHECK_MS : POLL_MS
     const turn = this.#turn.signal
     while (!turn.aborted) {
       this.#startWaiting()
@@ -246,8 +266,10 @@ export class ConsumerLoop<T> implements Consumer {
         await this.#woken()
         continue
       }
-      const batch = await intake.receive(Math.min(room, receiveBatch), POLL_MS, turn)
+      const batch = await intake.receive(Math.min(room, receiveBatch), pollMs, turn)
       if (batch.length > 0) received()
+      else if (lease === 'connection' && !turn.aborted)
+        await assertKnown(this.#context, this.#resolved, this.#stop.signal)
       for (const held of batch) {
         if (turn.aborted) this.#waiting.push(held)
         else if (this.#running.size < this.#concurrency) this.#start(held)
@@ -261,7 +283,13 @@ export class ConsumerLoop<T> implements Consumer {
     const unstarted = this.#waiting
     this.#waiting = []
     await Promise.all(unstarted.map((held) => this.#settler.settle(held, RELEASE, readBook(held.delivery))))
-    const closed = intake.retire().finally(() => this.#intakes.delete(closed))
+    const closed = intake.retire().finally(() => {
+      this.#intakes.delete(closed)
+      if (this.#reduced && this.#intakes.size === 0) {
+        this.#reduced = false
+        this.#turn.abort()
+      }
+    })
     this.#intakes.add(closed)
     await intake.stop()
   }
@@ -277,7 +305,11 @@ export class ConsumerLoop<T> implements Consumer {
 
   #start(held: Held): void {
     this.#running.add(held)
-    void this.#process(held)
+    // Nothing in there should throw; if it does, the message goes back and the slot is free.
+    this.#process(held).catch((error) => {
+      this.#trouble.report(error)
+      void this.#end(held, RELEASE, readBook(held.delivery))
+    })
   }
 
   async #process(held: Held): Promise<void> {

@@ -15,7 +15,10 @@ export interface ConsumeOptions {
   readonly concurrency?: number
   /** Messages fetched ahead beyond free slots. Default 0: none waits here while another consumer is idle. */
   readonly prefetch?: number
-  /** A handler that has not ended after this long has failed. Default: no limit but `maxLease`. */
+  /**
+   * A handler that has not ended after this long has failed, and its slot is free. Default: no limit. Past
+   * `maxLease` its message goes to another consumer, but a handler that heeds no signal keeps its slot.
+   */
   readonly handlerTimeout?: Duration
   readonly middleware?: readonly Middleware[]
   /** Shown in events and in attempt records. Default `<host>:<pid>:<n>`. */

@@ -11,6 +11,7 @@ import type { Duration } from './duration.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import type { Intake } from './intake.js'
+import { onSignal } from './on-signal.js'
 import { oneOf, onlyKnown, positiveInteger } from './options.js'
 import type { Queue } from './queue.js'
 import { QueueHandle } from './queue-handle.js'
@@ -53,7 +54,7 @@ class DriverBroker implements Broker {
   readonly #queues = new Map<string, Known>()
   readonly #deadLetterQueues = new Map<string, QueueHandle<unknown>>()
   readonly #parts = { consumers: new Set<Consumer>(), intakes: new Set<Intake>() }
-  readonly #signals = new Map<NodeJS.Signals, () => void>()
+  readonly #signals = new Set<() => void>()
   #closing: Promise<void> | undefined
   /** Consumers are closed: no handler is left that may send. */
   #sealed = false
@@ -175,13 +176,12 @@ class DriverBroker implements Broker {
   }
 
   close(options: { readonly timeout?: Duration } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeout ?? '30s')
+    const timeoutMs = milliseconds('broker.close: option "timeout"', options.timeout ?? '30s')
+    this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
 
-  async #close(timeout: Duration): Promise<void> {
-    const timeoutMs = milliseconds('broker.close: option "timeout"', timeout)
-    for (const [signal, listener] of this.#signals) process.removeListener(signal, listener)
+  async #close(timeoutMs: number): Promise<void> {
     const handles = [
       ...this.#deadLetterQueues.values(),
       ...[...this.#queues.values()].map(({ handle }) => handle),
@@ -195,6 +195,7 @@ class DriverBroker implements Broker {
     await Promise.all([...this.#parts.intakes].map((intake) => intake.close()))
     await Promise.all(handles.map(({ link }) => link.close()))
     cancel()
+    for (const forget of this.#signals) forget()
     await bounded(this.#context, CLOSE_MS, 'closing the driver', undefined, () => this.#driver.close()).catch(
       (error) =>
         process.emitWarning(wrap(this.#driver, { action: 'close' }, error).message, {
@@ -205,14 +206,7 @@ class DriverBroker implements Broker {
 
   closeOn(...signals: NodeJS.Signals[]): void {
     this.#context.assertOpen()
-    for (const signal of signals) {
-      if (this.#signals.has(signal)) continue
-      const listener = (): void => {
-        void this.close().finally(() => process.kill(process.pid, signal))
-      }
-      this.#signals.set(signal, listener)
-      process.once(signal, listener)
-    }
+    for (const signal of signals) this.#signals.add(onSignal(signal, () => this.close()))
   }
 }
 

@@ -71,7 +71,10 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
         : positiveInteger(`${at}: option "limit"`, options.limit)
     const rate =
       options.rate === undefined ? undefined : positiveInteger(`${at}: option "rate"`, options.rate)
-    const tally = { replayed: 0, kept: 0, reasons: {} as Partial<Record<DeadReason, number>> }
+    const tally = { replayed: 0, kept: 0, failed: 0, reasons: {} as Partial<Record<DeadReason, number>> }
+    let firstFailure: unknown
+    /** What this run moved and came back, as it failed again: it is not moved twice. */
+    const moved = new Set<string>()
     const wanted = (entry: DeadLetter<T>): boolean => {
       if (!matches(entry)) return false
       tally.reasons[entry.reason] = (tally.reasons[entry.reason] ?? 0) + 1
@@ -87,10 +90,10 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
     await this.#ensure(this.#source)
     const pace = new Pace(this.#context, rate)
     await take(this.#context, this.#dead, options.signal, async (batch) => {
-      const failures: unknown[] = []
       const moves: Promise<void>[] = []
       for (const held of batch) {
         const entry = readDeadLetter(this.#source, held.delivery)
+        if (moved.has(`${entry.replays} ${entry.id}`)) continue
         if (!wanted(entry)) {
           tally.kept++
           continue
@@ -98,13 +101,18 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
         if (rate !== undefined) await pace.next(options.signal)
         if (options.signal?.aborted) break
         tally.replayed++
-        moves.push(this.#move(held, options.to ?? entry.source).catch((error) => void failures.push(error)))
+        moved.add(`${entry.replays + 1} ${entry.id}`)
+        const move = this.#move(held, options.to ?? entry.source).catch((error) => {
+          tally.replayed--
+          tally.failed++
+          firstFailure ??= error
+        })
+        moves.push(move)
       }
       await Promise.all(moves)
-      tally.replayed -= failures.length
-      if (failures.length > 0) throw failures[0]
       return tally.replayed < limit
     })
+    if (tally.failed > 0 && tally.replayed === 0) throw firstFailure
     return tally
   }
 
@@ -174,7 +182,7 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
   }
 
   #ensure(resolved: ResolvedQueue<T>): Promise<void> {
-    return this.#call('declare', (signal) => this.#context.topology.ensure(resolved, signal))
+    return this.#call('declare', () => this.#context.topology.ensure(resolved))
   }
 
   async #call<R>(action: string, call: (signal: AbortSignal) => Promise<R>): Promise<R> {

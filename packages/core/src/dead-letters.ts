@@ -77,6 +77,8 @@ export interface ReplayResult {
   readonly replayed: number
   /** Entries that did not match, or had been replayed `maxReplays` times. They stay. */
   readonly kept: number
+  /** Entries whose queue would not take them. They stay. When none could be replayed, `replay` rejects instead. */
+  readonly failed: number
   /** Of the matching entries, how many died of each reason. */
   readonly reasons: Readonly<Partial<Record<DeadReason, number>>>
 }

@@ -23,7 +23,7 @@ export class DeadlineSignals {
 
   /** For a call that begins now: aborts when its time is over, or up to 250 ms later. */
   next(): AbortSignal {
-    const due = this.#clock.now() + this.#ms
+    const due = this.#clock.elapsed() + this.#ms
     let window = this.#windows.at(-1)
     if (!window || due > window.until) {
       window = { controller: stopController(), until: due + WINDOW_MS }
@@ -49,7 +49,7 @@ export class DeadlineSignals {
   #arm(): void {
     const first = this.#windows[0]
     if (this.#timer || !first) return
-    this.#timer = this.#clock.after(first.until - this.#clock.now(), () => {
+    this.#timer = this.#clock.after(first.until - this.#clock.elapsed(), () => {
       this.#timer = undefined
       this.#windows.shift()?.controller.abort()
       this.#arm()

@@ -3,6 +3,7 @@ import { bytes, json, text } from './codec.js'
 import type { QueueDefinition } from './define-queue.js'
 import type { WireMessage } from './driver.js'
 import { MsgloopError } from './error.js'
+import { reasonOf } from './reason.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { validate } from './validate.js'
 
@@ -34,12 +35,7 @@ function decode<T>(definition: QueueDefinition<T>, message: WireMessage): Decode
   try {
     body = read(definition.codec, message)
   } catch (error) {
-    return refused(
-      definition,
-      'undecodable',
-      `the body cannot be decoded: ${(error as Error)?.message}`,
-      error,
-    )
+    return refused(definition, 'undecodable', `the body cannot be decoded: ${reasonOf(error)}`, error)
   }
   // Without a schema the application's word for the type is all there is.
   if (!definition.schema) return { ok: true, body: body as T }
@@ -48,11 +44,11 @@ function decode<T>(definition: QueueDefinition<T>, message: WireMessage): Decode
     return checked instanceof Promise
       ? checked.then(
           (result) => judge(definition, result),
-          (error) => refused(definition, 'invalid', `its schema threw: ${String(error)}`, error),
+          (error) => refused(definition, 'invalid', `its schema threw: ${reasonOf(error)}`, error),
         )
       : judge(definition, checked)
   } catch (error) {
-    return refused(definition, 'invalid', `its schema threw: ${String(error)}`, error)
+    return refused(definition, 'invalid', `its schema threw: ${reasonOf(error)}`, error)
   }
 }
 

@@ -5,7 +5,7 @@ import type { Duration } from './duration.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import { checkQueueName } from './names.js'
-import { oneOf, onlyKnown, positiveInteger } from './options.js'
+import { oneOf, onlyKnown, positiveInteger, upTo } from './options.js'
 import type { RetryPolicy } from './retry.js'
 import { exponential } from './retry.js'
 import type { StandardSchema } from './standard-schema.js'
@@ -38,7 +38,10 @@ export interface QueueOptions<T> {
   readonly lease?: Duration
   /** Longest a handler may keep a message, renewals included. Default 12 h, or the broker's cap. */
   readonly maxLease?: Duration
-  /** Hand-overs after which the message is dead-lettered as `crash-loop`. Default 3 × attempts, at least 10. */
+  /**
+   * Hand-overs after which the message is dead-lettered as `crash-loop`; at most 300. Default 3 × attempts,
+   * at least 10; ten times that where giving back counts as a hand-over (`capabilities.releaseCounts`).
+   */
   readonly maxDeliveries?: number
   /** Replays after which `replay` refuses a message. Default 3. */
   readonly maxReplays?: number
@@ -61,7 +64,7 @@ export interface QueueDefinition<T> {
   readonly deadLetterRetentionMs: number | undefined
   readonly leaseMs: number
   readonly maxLeaseMs: number | undefined
-  readonly maxDeliveries: number
+  readonly maxDeliveries: number | undefined
   readonly maxReplays: number
   readonly sendTimeoutMs: number
   readonly dedupWindowMs: number
@@ -83,6 +86,9 @@ const KNOWN: readonly (keyof QueueOptions<unknown>)[] = [
   'sendTimeout',
   'dedup',
 ]
+
+/** The broker's own limit lies above; see `DELIVERY_LIMIT`. */
+const MOST_DELIVERIES = 300
 
 const GUARANTEES: readonly Guarantee[] = ['at-most-once', 'at-least-once', 'exactly-once']
 
@@ -113,6 +119,24 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
       'INVALID',
       `${at}: option "retry" takes exponential(), linear(), fixed(), immediate() or custom()`,
     )
+  const { schema, codec, failFast, retryIf } = options
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function')
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: option "schema" takes a Standard Schema (zod, valibot, arktype, …)`,
+    )
+  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function'))
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: option "codec" takes json(), text(), bytes() or one of your own`,
+    )
+  if (
+    failFast !== undefined &&
+    !(Array.isArray(failFast) && failFast.every((each) => typeof each === 'function'))
+  )
+    throw new MsgloopError('INVALID', `${at}: option "failFast" takes an array of error classes`)
+  if (retryIf !== undefined && typeof retryIf !== 'function')
+    throw new MsgloopError('INVALID', `${at}: option "retryIf" takes a function`)
   const ms = (option: keyof QueueOptions<T>, duration: Duration): number => {
     const value = milliseconds(`${at}: option "${option}"`, duration)
     if (value > 0) return value
@@ -133,10 +157,10 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
         : ms('deadLetterRetention', options.deadLetterRetention),
     leaseMs: ms('lease', options.lease ?? '30s'),
     maxLeaseMs: options.maxLease === undefined ? undefined : ms('maxLease', options.maxLease),
-    maxDeliveries: positiveInteger(
-      `${at}: option "maxDeliveries"`,
-      options.maxDeliveries ?? Math.max(10, 3 * retry.attempts),
-    ),
+    maxDeliveries:
+      options.maxDeliveries === undefined
+        ? undefined
+        : upTo(MOST_DELIVERIES, `${at}: option "maxDeliveries"`, options.maxDeliveries),
     maxReplays: positiveInteger(`${at}: option "maxReplays"`, options.maxReplays ?? 3),
     sendTimeoutMs: ms('sendTimeout', options.sendTimeout ?? '30s'),
     dedupWindowMs: options.dedup === undefined ? 0 : ms('dedup', options.dedup),

@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { DeadReason } from './driver.js'
+import { reasonOf } from './reason.js'
 
 /** A step in a message's life. */
 export type FlowStep =
@@ -51,7 +52,14 @@ export const flow = channel('msgloop:flow')
  */
 export function onFlow(listener: (event: FlowEvent) => void): () => void {
   // Only `publishStep` publishes here, and only flow events.
-  const receive = (event: unknown): void => listener(event as FlowEvent)
+  const receive = (event: unknown): void => {
+    try {
+      listener(event as FlowEvent)
+    } catch (error) {
+      // Thrown from here it would end the process.
+      process.emitWarning(`a listener of onFlow threw: ${reasonOf(error)}`, { code: 'MSGLOOP_FLOW' })
+    }
+  }
   flow.subscribe(receive)
   return () => {
     flow.unsubscribe(receive)

@@ -6,6 +6,7 @@ import type { Intake } from './intake.js'
 export class Held {
   readonly delivery: Delivery
   readonly intake: Intake
+  /** Of the clock's `elapsed`, as `leasedAt`. */
   readonly receivedAt: number
   /** When its lease was last known to begin. */
   leasedAt: number

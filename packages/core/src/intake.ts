@@ -70,7 +70,7 @@ export class Intake {
         `opening a receiver for queue "${queue}"`,
         stop,
         async (signal) => {
-          await context.topology.ensure(topology, signal)
+          await context.topology.ensure(topology)
           return await driver.openReceiver(
             topology.spec,
             {
@@ -99,7 +99,7 @@ export class Intake {
   async receive(max: number, waitMs: number, signal: AbortSignal): Promise<Held[]> {
     try {
       const deliveries = await this.#receiver.receive(max, waitMs, signal)
-      const now = this.#context.clock.now()
+      const now = this.#context.clock.elapsed()
       const received: Held[] = []
       for (const delivery of deliveries) {
         const held = new Held(delivery, this, now)

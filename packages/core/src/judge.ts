@@ -80,7 +80,7 @@ export function judgeFailure(
 /** Expired, or handed over too often: decided before any application code runs. */
 export function beforeUserCode(
   context: Context,
-  { definition, spec }: ResolvedQueue<unknown>,
+  { definition, spec, maxDeliveries }: ResolvedQueue<unknown>,
   { delivery }: Held,
   book: Book,
 ): Judgement | undefined {
@@ -88,10 +88,10 @@ export function beforeUserCode(
   const { expiresAt } = delivery.message
   if (expiresAt !== undefined && expiresAt <= context.clock.now())
     return deadLetter(context, definition, book, 'expired')
-  if (book.deliveries <= definition.maxDeliveries) return undefined
+  if (book.deliveries <= maxDeliveries) return undefined
   const error = new MsgloopError(
     'UNKNOWN',
-    `handed over ${book.deliveries} times, more than maxDeliveries (${definition.maxDeliveries}): its process seems to die of it`,
+    `handed over ${book.deliveries} times, more than maxDeliveries (${maxDeliveries}): its process seems to die of it`,
   )
   return deadLetter(context, definition, book, 'crash-loop', { error })
 }

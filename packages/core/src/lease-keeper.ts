@@ -50,7 +50,7 @@ export class LeaseKeeper {
     if (this.#timer || this.#stopped) return
     const [oldest] = this.#held
     if (!oldest) return
-    const untilOver = oldest.receivedAt + this.#options.maxLeaseMs - this.#context.clock.now()
+    const untilOver = oldest.receivedAt + this.#options.maxLeaseMs - this.#context.clock.elapsed()
     const wait = this.#renews ? Math.min(this.#options.leaseMs / 3, untilOver) : untilOver
     this.#timer = this.#context.clock.after(Math.max(1, wait), () => void this.#tick())
   }
@@ -64,7 +64,7 @@ export class LeaseKeeper {
   /** Loses a delivery whose lease has run out unseen, as when the event loop was blocked. */
   check(held: Held): void {
     const { clock } = this.#context
-    if (!this.#renews || clock.now() - held.leasedAt <= this.#options.leaseMs) return
+    if (!this.#renews || clock.elapsed() - held.leasedAt <= this.#options.leaseMs) return
     held.intake.lose(
       held,
       new MsgloopError(
@@ -83,11 +83,11 @@ export class LeaseKeeper {
     const failures = await this.#receiver.extend([held.delivery.token], leaseMs)
     const failure = failures[0]
     if (failure) throw this.#failed([held], failure.error)
-    held.leasedAt = this.#context.clock.now() + leaseMs - this.#options.leaseMs
+    held.leasedAt = this.#context.clock.elapsed() + leaseMs - this.#options.leaseMs
   }
 
   async #tick(): Promise<void> {
-    const now = this.#context.clock.now()
+    const now = this.#context.clock.elapsed()
     const due: Held[] = []
     for (const held of [...this.#held]) {
       if (held.settling) continue

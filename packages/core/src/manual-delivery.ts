@@ -89,7 +89,7 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
   }
 
   async #tell(judged: Judgement): Promise<void> {
-    await this.#mine.intake.settle(this.#mine, judged.verdict)
+    await settle(this.#context, this.#resolved, this.#mine, judged)
     if (!flow.hasSubscribers) return
     publishSettled(this.#context, this.#mine, {
       queue: this.queue,
@@ -97,6 +97,24 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
       book: this.#pages,
       judged,
     })
+  }
+}
+
+/** Makes a dead-letter queue that has gone missing again, where that is allowed. */
+async function settle(
+  context: Context,
+  resolved: ResolvedQueue<unknown>,
+  held: Held,
+  judged: Judgement,
+): Promise<void> {
+  try {
+    await held.intake.settle(held, judged.verdict)
+  } catch (error) {
+    const { topology } = context
+    if (!(error instanceof MsgloopError && error.code === 'NOT_FOUND' && topology.declares)) throw error
+    topology.forget(resolved.spec.name)
+    await topology.ensure(resolved)
+    await held.intake.settle(held, judged.verdict)
   }
 }
 
@@ -116,7 +134,13 @@ export async function toDelivery<T>(
     if (decoded.ok) return new ManualDelivery(context, resolved, held, book, decoded.body)
     judged = deadLetter(context, resolved.definition, book, decoded.reason, decoded)
   }
-  await held.intake.settle(held, judged.verdict)
+  try {
+    await settle(context, resolved, held, judged)
+  } catch (error) {
+    // Nobody will settle what was never shown: back it goes.
+    await held.intake.settle(held, RELEASE.verdict).catch(() => {})
+    throw error
+  }
   if (flow.hasSubscribers)
     publishSettled(context, held, { queue: resolved.definition.name, consumer: CONSUMER, book, judged })
   return undefined

@@ -24,3 +24,9 @@ export function oneOf<T extends string>(what: string, value: T, allowed: readonl
   if (allowed.includes(value)) return value
   throw new MsgloopError('INVALID', `${what} is ${JSON.stringify(value)}; there are ${allowed.join(', ')}`)
 }
+
+export function upTo(most: number, what: string, value: unknown): number {
+  const given = positiveInteger(what, value)
+  if (given <= most) return given
+  throw new MsgloopError('INVALID', `${what} is ${given}; at most ${most} is possible`)
+}

@@ -7,6 +7,7 @@ import { RESERVED_PREFIX } from './headers.js'
 import { uuidv7 } from './id.js'
 import { oneOf, onlyKnown } from './options.js'
 import type { SendOptions } from './queue.js'
+import { reasonOf } from './reason.js'
 import { validate } from './validate.js'
 
 const KNOWN: readonly (keyof SendOptions)[] = [
@@ -33,6 +34,8 @@ const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_|~-]{1,128}$/
 const PRINTABLE_ASCII = /^[\x21-\x7e]{1,128}$/
 /** Fields that become an AMQP short string, which holds 255 bytes. */
 const MAX_FIELD_BYTES = 255
+/** As the W3C has it. */
+const MAX_TRACESTATE_BYTES = 512
 
 /**
  * Checks everything that can be known before I/O, and encodes. May be a promise only where a schema
@@ -78,6 +81,8 @@ function encode<T>(
   options: SendOptions,
 ): Outgoing {
   const bytes = definition.codec.encode(body)
+  if (!(bytes instanceof Uint8Array))
+    throw new MsgloopError('INVALID', `${at}: its codec did not make a Uint8Array`)
   if (bytes.byteLength > limits.bodyBytes)
     throw tooLarge(at, `the body has ${bytes.byteLength} bytes`, `${limits.bodyBytes}`)
   const now = context.clock.now()
@@ -131,7 +136,7 @@ function encode<T>(
       lane: options.priority,
       expiresAt: ttlMs === undefined ? undefined : now + ttlMs,
       traceparent: field(at, 'traceparent', options.traceparent ?? cause?.traceparent),
-      tracestate: options.tracestate ?? cause?.tracestate,
+      tracestate: field(at, 'tracestate', options.tracestate ?? cause?.tracestate, MAX_TRACESTATE_BYTES),
     },
   }
 }
@@ -189,19 +194,21 @@ function headers(
   return copy
 }
 
-function field(at: string, name: keyof SendOptions, value: string | undefined): string | undefined {
+function field(
+  at: string,
+  name: keyof SendOptions,
+  value: string | undefined,
+  most = MAX_FIELD_BYTES,
+): string | undefined {
   if (value === undefined) return undefined
   if (
     typeof value === 'string' &&
     value.length > 0 &&
     value.isWellFormed() &&
-    Buffer.byteLength(value) <= MAX_FIELD_BYTES
+    Buffer.byteLength(value) <= most
   )
     return value
-  throw new MsgloopError(
-    'INVALID',
-    `${at}: option "${name}" must be a string of 1 to ${MAX_FIELD_BYTES} bytes`,
-  )
+  throw new MsgloopError('INVALID', `${at}: option "${name}" must be a string of 1 to ${most} bytes`)
 }
 
 function printable(at: string, name: string, value: string): string {
@@ -227,7 +234,7 @@ function rejected(at: string, error: unknown): MsgloopError {
       outcome: 'rejected',
       ...(error.cause !== undefined && { cause: error.cause }),
     })
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   return new MsgloopError('INVALID', `${at}: the body cannot be encoded: ${reason}`, {
     outcome: 'rejected',
     cause: error,

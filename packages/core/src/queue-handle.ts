@@ -81,13 +81,22 @@ export class QueueHandle<T> implements Queue<T> {
         outcome: 'rejected',
       })
     return await Promise.all(
-      items.map(async ({ body, ...rest }): Promise<SendResult> => {
+      items.map(async (item): Promise<SendResult> => {
         try {
+          if (typeof item !== 'object' || item === null)
+            throw new MsgloopError(
+              'INVALID',
+              `sendBatch to queue "${this.name}": an item is not { body, … }`,
+              {
+                outcome: 'rejected',
+              },
+            )
+          const { body, ...rest } = item
           return { ok: true, id: await this.send(body, { ...rest, ...options }) }
         } catch (error) {
           return {
             ok: false,
-            id: rest.id,
+            id: item?.id,
             error: wrap(this.#context.driver, { action: 'send to', queue: this.name }, error, 'unknown'),
           }
         }
@@ -113,28 +122,24 @@ export class QueueHandle<T> implements Queue<T> {
     const max = Math.min(positiveInteger(`${at}: option "max"`, options.max ?? 1), limits.receiveBatch)
     const waitMs = milliseconds(`${at}: option "wait"`, options.wait ?? 0)
     const signal = options.signal ?? new AbortController().signal
-    const intake = await Intake.open(
-      this.#context,
-      this.#resolved,
-      {
-        prefetch: max,
-        leaseMs: Math.min(this.#resolved.definition.leaseMs, limits.leaseMs),
-        maxLeaseMs: this.#resolved.maxLeaseMs,
-        consumer: 'receive',
-      },
-      undefined,
-    )
+    const intake = await this.#openForReceive(max, options.signal)
+    if (!intake) return []
     this.#parts.intakes.add(intake)
     try {
-      const deadline = this.#context.clock.now() + waitMs
+      const deadline = this.#context.clock.elapsed() + waitMs
       let deliveries: ManualDelivery<T>[] = []
       // What is dead-lettered on sight is not shown: look on, while there is time.
       for (let more = true; more && deliveries.length === 0; ) {
-        const left = Math.max(0, deadline - this.#context.clock.now())
+        const left = Math.max(0, deadline - this.#context.clock.elapsed())
         const held = await intake.receive(max, left, signal)
-        const made = await Promise.all(held.map((each) => toDelivery(this.#context, this.#resolved, each)))
-        deliveries = made.filter((each) => each !== undefined)
-        more = held.length > 0 && this.#context.clock.now() < deadline
+        const made = await Promise.allSettled(
+          held.map((each) => toDelivery(this.#context, this.#resolved, each)),
+        )
+        deliveries = made.flatMap((each) => (each.status === 'fulfilled' && each.value ? [each.value] : []))
+        const failed = made.find((each) => each.status === 'rejected')
+        // What can be shown is shown; the rest has gone back and comes again.
+        if (failed && deliveries.length === 0) throw failed.reason
+        more = held.length > 0 && this.#context.clock.elapsed() < deadline
       }
       return deliveries
     } finally {
@@ -143,10 +148,27 @@ export class QueueHandle<T> implements Queue<T> {
     }
   }
 
+  /** `undefined` when the caller's signal ended the wait. */
+  async #openForReceive(max: number, signal: AbortSignal | undefined): Promise<Intake | undefined> {
+    const { limits } = this.#context.driver.capabilities
+    const options = {
+      prefetch: max,
+      leaseMs: Math.min(this.#resolved.definition.leaseMs, limits.leaseMs),
+      maxLeaseMs: this.#resolved.maxLeaseMs,
+      consumer: 'receive',
+    }
+    try {
+      return await Intake.open(this.#context, this.#resolved, options, signal)
+    } catch (error) {
+      if (signal?.aborted) return undefined
+      throw error
+    }
+  }
+
   async stats(): Promise<QueueStats> {
     const { admin } = this.#context.driver
     return await this.#call('count', async (signal) => {
-      await this.#context.topology.ensure(this.#resolved, signal)
+      await this.#context.topology.ensure(this.#resolved)
       const stats = await admin.stats(this.#resolved.spec, signal)
       const { deadLetter } = this.#resolved
       if (!deadLetter) return { ...stats, dead: undefined }
@@ -165,7 +187,7 @@ export class QueueHandle<T> implements Queue<T> {
 
   async purge(): Promise<number | undefined> {
     return await this.#call('purge', async (signal) => {
-      await this.#context.topology.ensure(this.#resolved, signal)
+      await this.#context.topology.ensure(this.#resolved)
       return await this.#context.driver.admin.purge(this.#resolved.spec, signal)
     })
   }

@@ -9,16 +9,18 @@ export interface ResolvedQueue<T> extends QueueTopology {
   readonly definition: QueueDefinition<T>
   readonly middleware: readonly Middleware[]
   readonly maxLeaseMs: number
+  readonly maxDeliveries: number
 }
 
 const DEFAULT_MAX_LEASE_MS = 12 * 3_600_000
 const DEFAULT_RETENTION_MS = 14 * 86_400_000
 /**
- * How far the broker's own limit lies above ours. Ours must act first, since only ours leaves a record,
- * and hand-overs that we never see count at the broker too.
+ * The broker's own limit lies far above ours: ours must act first, since only ours leaves a record. It is
+ * one number for every queue, as brokers do not let it change, and definitions do.
  */
-const BACKSTOP_FACTOR = 10
-const BACKSTOP_LEAST = 100
+const DELIVERY_LIMIT = 400
+/** Where every deploy, pause and look counts as a hand-over, many say nothing about a crash. */
+const RELEASES_FACTOR = 10
 
 /** @throws MsgloopError `UNSUPPORTED` for what the broker lacks */
 export function resolveQueue<T>(
@@ -51,6 +53,12 @@ export function resolveQueue<T>(
   return {
     definition,
     middleware,
+    maxDeliveries:
+      definition.maxDeliveries ??
+      Math.min(
+        Math.max(10, 3 * definition.retry.attempts) * (capabilities.releaseCounts ? RELEASES_FACTOR : 1),
+        DELIVERY_LIMIT / 2,
+      ),
     maxLeaseMs: definition.maxLeaseMs ?? Math.min(DEFAULT_MAX_LEASE_MS, leaseMs),
     spec: {
       ...shared,
@@ -58,7 +66,7 @@ export function resolveQueue<T>(
       role: 'work',
       name: definition.name,
       deadLetter: definition.deadLetter,
-      deliveryLimit: Math.max(BACKSTOP_LEAST, BACKSTOP_FACTOR * definition.maxDeliveries),
+      deliveryLimit: DELIVERY_LIMIT,
       dedupWindowMs: definition.dedupWindowMs,
     },
     deadLetter: {

@@ -70,7 +70,7 @@ export class SenderLink {
         sequence: ++this.#sequence,
         outgoing,
         bytes: outgoing.message.body.byteLength,
-        deadline: this.#context.clock.now() + this.#timeoutMs,
+        deadline: this.#context.clock.elapsed() + this.#timeoutMs,
         resolve,
         reject,
         state: 'queued',
@@ -237,7 +237,7 @@ export class SenderLink {
           `opening a sender for queue "${this.#topology.spec.name}"`,
           this.#stop.signal,
           async (signal) => {
-            await topology.ensure(this.#topology, signal)
+            await topology.ensure(this.#topology)
             return await driver.openSender(this.#topology.spec, signal)
           },
           (late) => void late.close().catch(() => {}),
@@ -271,7 +271,7 @@ export class SenderLink {
 
   /** Ends the sends whose time is over, and sees to the next. */
   readonly #expire = (): void => {
-    const now = this.#context.clock.now()
+    const now = this.#context.clock.elapsed()
     const queued = this.#queue.drain()
     let next = Number.POSITIVE_INFINITY
     for (const item of [...this.#underway, ...queued]) {

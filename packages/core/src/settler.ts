@@ -63,12 +63,8 @@ export class Settler {
   async #remake(): Promise<void> {
     const { topology } = this.#context
     topology.forget(this.#resolved.spec.name)
-    await bounded(
-      this.#context,
-      REMAKE_MS,
-      `declaring queue "${this.#resolved.spec.name}"`,
-      undefined,
-      (signal) => topology.ensure(this.#resolved, signal),
+    await bounded(this.#context, REMAKE_MS, `declaring queue "${this.#resolved.spec.name}"`, undefined, () =>
+      topology.ensure(this.#resolved),
     ).catch((error) => this.#trouble.report(error))
   }
 }

@@ -33,8 +33,6 @@ export async function take(
   }
   const stop = signal ?? stopController().signal
   const intakes: Intake[] = []
-  /** What comes back while this runs, as a replayed message that fails again, is not taken twice. */
-  const seen = new Set<string>()
   let left = await count(context, resolved)
   try {
     while (left > 0 && !stop.aborted) {
@@ -43,11 +41,9 @@ export async function take(
       while (left > 0 && !stop.aborted && intake.held.size < WINDOW) {
         const max = Math.min(receiveBatch, left, WINDOW - intake.held.size)
         const batch = await intake.receive(max, QUIET_MS, stop)
-        const fresh = batch.filter(({ delivery }) => !seen.has(delivery.message.id))
-        for (const { delivery } of fresh) seen.add(delivery.message.id)
-        if (fresh.length === 0) return
+        if (batch.length === 0) return
         left -= batch.length
-        if (!(await see(fresh))) return
+        if (!(await see(batch))) return
       }
     }
   } finally {
@@ -79,7 +75,7 @@ async function count(context: Context, resolved: ResolvedQueue<unknown>): Promis
   const { spec } = resolved
   try {
     return await bounded(context, COUNT_MS, `counting queue "${spec.name}"`, undefined, async (signal) => {
-      await topology.ensure(resolved, signal)
+      await topology.ensure(resolved)
       if (driver.capabilities.browse !== 'free') return Number.POSITIVE_INFINITY
       return (await driver.admin.stats(spec, signal)).ready ?? Number.POSITIVE_INFINITY
     })

@@ -8,6 +8,8 @@ export interface QueueTopology {
   readonly deadLetter: QueueSpec | undefined
 }
 
+const ENSURE_MS = 30_000
+
 /** Puts queues in place once per broker, or checks that they are. */
 export class TopologyKeeper {
   readonly #driver: Driver
@@ -24,11 +26,12 @@ export class TopologyKeeper {
     return this.#mode === 'declare'
   }
 
-  ensure(topology: QueueTopology, signal: AbortSignal): Promise<void> {
+  /** Callers share it, so none may abort it: each stops waiting by itself. */
+  ensure(topology: QueueTopology): Promise<void> {
     const name = topology.spec.name
     const known = this.#done.get(name)
     if (known) return known
-    const doing = this.#ensure(topology, signal)
+    const doing = this.#ensure(topology, AbortSignal.timeout(ENSURE_MS))
     this.#done.set(name, doing)
     doing.catch(() => this.forget(name))
     return doing

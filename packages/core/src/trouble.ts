@@ -1,4 +1,5 @@
 import { MsgloopError } from './error.js'
+import { reasonOf } from './reason.js'
 
 /** Tells of trouble that no caller sees. Without a listener: a process warning, once per kind. */
 export class Trouble {
@@ -25,7 +26,7 @@ export class Trouble {
     const code = error instanceof MsgloopError ? error.code : 'UNKNOWN'
     if (this.#warned.has(code)) return
     this.#warned.add(code)
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = reasonOf(error)
     process.emitWarning(`${this.#who}: ${reason}`, { code: `MSGLOOP_${code}` })
   }
 }

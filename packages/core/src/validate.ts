@@ -12,7 +12,7 @@ export function validate<T>(
   value: unknown,
 ): Checked<T> | Promise<Checked<T>> {
   const result = schema['~standard'].validate(value)
-  return result instanceof Promise ? result.then(judge) : judge(result)
+  return 'then' in result ? Promise.resolve(result).then(judge) : judge(result)
 }
 
 function judge<T>(

@@ -1,6 +1,7 @@
 import type { Driver, SendOutcome } from './driver.js'
 import { DriverError } from './driver-error.js'
 import { MsgloopError } from './error.js'
+import { reasonOf } from './reason.js'
 
 /** What was being done, for the person who reads the error. */
 export interface Doing {
@@ -23,7 +24,7 @@ export function wrap(
   if (error instanceof MsgloopError) return error
   const sorted = error instanceof DriverError ? error : driver.classify(error)
   const what = queue === undefined ? action : `${action} queue "${queue}"`
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = reasonOf(error)
   return new MsgloopError(sorted.code, `${driver.name} at ${driver.address}: cannot ${what}: ${reason}`, {
     retryable: sorted.retryable,
     outcome: outcome === undefined ? undefined : (sorted.outcome ?? outcome),

@@ -147,7 +147,7 @@ export const closeCases: readonly Case[] = [
     clauses: ['T8', 'L2', 'R1'],
     name: 'consumers that are closed and opened again under load cost no attempt, and every message is handled',
     async run(t) {
-      const definition = t.define<number>({ maxDeliveries: 1_000 })
+      const definition = t.define<number>({ maxDeliveries: 300 })
       const sending = await t.open(definition)
       const count = 150
       const ids = (await sending.sendBatch(Array.from({ length: count }, (_, body) => ({ body })))).map(

@@ -223,7 +223,7 @@ export const crashCases: readonly Case[] = [
       const spec = await t.declare(definition)
       assert.equal(spec.deadLetter, definition.deadLetter)
       const limit = spec.deliveryLimit ?? 0
-      between('deliveryLimit, above maxDeliveries', limit, definition.maxDeliveries + 1, 1_000)
+      between('deliveryLimit, above maxDeliveries', limit, (definition.maxDeliveries ?? 0) + 1, 1_000)
       const sending = await t.open(definition)
       const id = await sending.send({ poison: true }, { headers: { tenant: 'a' } })
       for (let time = 1; time <= limit; time++) await abandon(t, spec)

@@ -192,7 +192,7 @@ export const lifecycleCases: readonly Case[] = [
     clauses: ['L6', 'T8', 'R1'],
     name: 'pausing, resuming and changing concurrency over and over under load loses, doubles and counts nothing',
     async run(t) {
-      const queue = await t.queue<number>({ maxDeliveries: 1_000 })
+      const queue = await t.queue<number>({ maxDeliveries: 300 })
       const runs = t.consume(queue, () => pause(2), { concurrency: 4, prefetch: 4 })
       const sent = queue.sendBatch(Array.from({ length: 200 }, (_, body) => ({ body })))
       for (let turn = 0; turn < 10; turn++) {

@@ -30,7 +30,7 @@ export const replayCases: readonly Case[] = [
       const id = await queue.send({ n: 1 }, options)
       await t.dead(queue, 1)
       const result = await queue.deadLetters.replay()
-      assert.deepEqual(result, { replayed: 1, kept: 0, reasons: { exhausted: 1 } })
+      assert.deepEqual(result, { replayed: 1, kept: 0, failed: 0, reasons: { exhausted: 1 } })
       await t.count('handler runs', runs.list, 3)
       const first = runs.list[0]?.message
       const replayed = runs.list[2]?.message
@@ -62,7 +62,7 @@ export const replayCases: readonly Case[] = [
       const queue = await t.queue()
       await deadLetterAll(t, queue, ['t1', 't2', 'd1'])
       const result = await queue.deadLetters.replay({ error: 'Timeout*' }, { dryRun: true })
-      assert.deepEqual(result, { replayed: 2, kept: 1, reasons: { rejected: 2 } })
+      assert.deepEqual(result, { replayed: 2, kept: 1, failed: 0, reasons: { rejected: 2 } })
       sameMembers(
         'entries',
         (await t.deadNow(queue)).map(({ id }) => id),

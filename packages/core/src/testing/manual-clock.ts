@@ -33,6 +33,7 @@ export function manualClock(start = Date.UTC(2026, 0, 1)): ManualClock {
 
   return {
     now: () => now,
+    elapsed: () => now,
     after(ms, fn): CancelTimer {
       const id = ++sequence
       timers.set(id, { at: now + Math.max(0, ms), fn })
