@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { performance } from 'node:perf_hooks'
 import type { Capabilities } from '@msgloop/core'
 import type { Case } from './case.js'
@@ -94,6 +95,8 @@ async function tryCase(
   faults: readonly unknown[],
 ): Promise<unknown[]> {
   const controller = new AbortController()
+  // A case may have many calls under way on it; Node warns of a leak after ten.
+  setMaxListeners(0, controller.signal)
   const timer = setTimeout(() => controller.abort(), timeoutMs)
   const t = new CaseContext(id, harness, capabilities, controller.signal, faults)
   const problems: unknown[] = []

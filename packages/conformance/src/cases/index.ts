@@ -19,6 +19,7 @@ import { sendBoundCases } from './send-bounds.js'
 import { sendRefusalCases } from './send-refusals.js'
 import { settleCases } from './settle.js'
 import { topologyCases } from './topology.js'
+import { underChangeCases } from './under-change.js'
 import { unreadableCases } from './unreadable.js'
 import { waitingCases } from './waiting.js'
 
@@ -35,6 +36,7 @@ export const cases: readonly Case[] = [
   ...crashCases,
   ...retryCases,
   ...retryWaitCases,
+  ...underChangeCases,
   ...deadLetterCases,
   ...deadLetterListCases,
   ...replayCases,
