@@ -1,18 +1,17 @@
-// pnpm bench [core | rabbitmq | soak] [url] [count]
-// Without a part: core and rabbitmq. `rabbitmq` needs a URL, or RABBITMQ_URL; `soak` takes any URL.
+// pnpm bench [all | core | rabbitmq | soak] [url] [count]
+// `rabbitmq` without a URL runs on a container, as the tests do (integration-tests/images/prepare.sh
+// makes Docker and its image ready). `soak` takes the URL of any broker; default `memory:`.
 import { coreOverhead } from './core-overhead.js'
+import { withRabbitmq } from './rabbitmq-url.js'
 import { soak } from './soak.js'
 import { versusAmqplib } from './versus-amqplib.js'
 
-const [part = 'all', given, count = '1000000'] = process.argv.slice(2)
-const url = given ?? process.env.RABBITMQ_URL
+const [part = 'all', url, count = '1000000'] = process.argv.slice(2)
 const print = (line: string): boolean => process.stdout.write(`${line}\n`)
 
 if (part === 'soak') await soak(url ?? 'memory:', Number(count), print)
 else {
   if (part === 'all' || part === 'core') await coreOverhead(print)
-  if (part === 'rabbitmq' || (part === 'all' && url !== undefined)) {
-    if (url === undefined) throw new Error('give the URL of a RabbitMQ: pnpm bench rabbitmq amqp://…')
-    await versusAmqplib(url, print)
-  } else if (part === 'all') print('RabbitMQ was not measured: give its URL, or set RABBITMQ_URL')
+  if (part === 'all' || part === 'rabbitmq')
+    await withRabbitmq(url ?? process.env.RABBITMQ_URL, (lent) => versusAmqplib(lent, print))
 }

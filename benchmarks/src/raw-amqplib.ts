@@ -47,13 +47,13 @@ export class RawAmqplib {
     }
   }
 
-  /** Handles `count` messages, at most `prefetch` at once, acking each. Calls `handle` with the parsed body. */
+  /** Handles and acks `count` messages, at most `prefetch` at once; resolves with how to close. */
   async consume(
     queue: string,
     count: number,
     prefetch: number,
     handle: (body: unknown) => void,
-  ): Promise<void> {
+  ): Promise<() => Promise<void>> {
     const channel = await this.#model.createChannel()
     await channel.prefetch(prefetch)
     let handled = 0
@@ -65,7 +65,7 @@ export class RawAmqplib {
         if (++handled === count) resolve()
       })
     })
-    await channel.close()
+    return () => channel.close()
   }
 
   async close(): Promise<void> {

@@ -50,11 +50,23 @@ export async function versusAmqplib(url: string, print: (line: string) => void):
       ROUNDS,
       async () => {
         await raw.send(name, COUNT, WINDOW, BODY)
-        return await measure(COUNT, () => consumeOurs(queue, COUNT))
+        let close = async (): Promise<void> => {}
+        const sample = await measure(COUNT, async () => {
+          const consuming = consumeOurs(queue, COUNT)
+          close = consuming.close
+          await consuming.done
+        })
+        await close()
+        return sample
       },
       async () => {
         await raw.send(name, COUNT, WINDOW, BODY)
-        return await measure(COUNT, () => raw.consume(name, COUNT, PREFETCH, () => {}))
+        let close = async (): Promise<void> => {}
+        const sample = await measure(COUNT, async () => {
+          close = await raw.consume(name, COUNT, PREFETCH, () => {})
+        })
+        await close()
+        return sample
       },
     )
     print(line(`consume and ack, prefetch ${PREFETCH}`, consume))
@@ -67,21 +79,25 @@ export async function versusAmqplib(url: string, print: (line: string) => void):
   }
 }
 
-async function consumeOurs(
+/** Until the last message is handled. Closing comes after, and is not measured on either side. */
+function consumeOurs(
   queue: Queue<typeof BODY>,
   count: number,
   handle: (body: typeof BODY) => void = () => {},
-): Promise<void> {
+): { readonly done: Promise<void>; close(): Promise<void> } {
   let handled = 0
-  await new Promise<void>((resolve, reject) => {
-    const consumer = queue.consume(
-      (body) => {
-        handle(body)
-        if (++handled === count) consumer.close().then(resolve, reject)
-      },
-      { concurrency: PREFETCH },
-    )
+  let finish: () => void = () => {}
+  const done = new Promise<void>((resolve) => {
+    finish = resolve
   })
+  const consumer = queue.consume(
+    (body) => {
+      handle(body)
+      if (++handled === count) finish()
+    },
+    { concurrency: PREFETCH },
+  )
+  return { done, close: () => consumer.close() }
 }
 
 /** One message every 2 ms from send to handler, ours and theirs in turn. */
@@ -97,13 +113,14 @@ async function latency(
     into.recordValue(Math.round((performance.now() - (body as { at: number }).at) * 1_000))
   }
   for (let round = 0; round < LATENCY_ROUNDS; round++) {
-    const done = consumeOurs(queue, LATENCY_COUNT, record(round === 0 ? histogram() : ours))
+    const consuming = consumeOurs(queue, LATENCY_COUNT, record(round === 0 ? histogram() : ours))
     await paced((body) => queue.send(body))
-    await done
+    await consuming.done
+    await consuming.close()
     const rawDone = raw.consume(name, LATENCY_COUNT, PREFETCH, record(round === 0 ? histogram() : theirs))
     const sender = await raw.sender(name)
     await paced((body) => sender.send(body))
-    await rawDone
+    await (await rawDone)()
     await sender.close()
   }
   for (const p of [50, 99]) {
