@@ -183,6 +183,8 @@ export const receiveCases: readonly Case[] = [
       const begun = Date.now()
       const controller = new AbortController()
       const waiting = queue.receive({ wait: '15s', signal: controller.signal })
+      // Aborted once it is waiting for the broker, not while it is still opening.
+      await pause(200)
       controller.abort()
       assert.deepEqual(await t.settled('the aborted receive to end', waiting), [])
       between('ms until the aborted receive ended', Date.now() - begun, 0, 5_000)
