@@ -8,8 +8,8 @@ import { wrap } from './wrap.js'
 export const CHECK_MS = 3_000
 
 /**
- * A broker that pushes may forget a consumer without telling it: RabbitMQ 3.10 does when a queue is
- * deleted and declared again at once.
+ * A broker that pushes may forget a consumer without telling it. Seen as a consumer that stayed silent
+ * on RabbitMQ 3.10 when its queue was deleted and declared again at once; the cause is inferred.
  *
  * @throws MsgloopError `NOT_FOUND`, retryable, when the queue is gone or has no consumer at all
  */
