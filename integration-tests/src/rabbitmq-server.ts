@@ -3,18 +3,18 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { connect } from 'amqplib'
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers'
+import type { Endpoint } from './tcp-proxy.js'
 
 /** The versions conformance is run on: the newest and the oldest there are images for. */
 export const RABBITMQ_IMAGES = ['rabbitmq:4-management', 'rabbitmq:3.10-management'] as const
 export type RabbitmqImage = (typeof RABBITMQ_IMAGES)[number]
 
 /** A real RabbitMQ in a container of its own, on a port that stays the same through restarts. */
-export interface RabbitmqServer {
-  readonly host: string
-  readonly port: number
+export interface RabbitmqServer extends Endpoint {
   /** As the server itself says. */
   readonly version: string
-  url(port?: number, query?: string): string
+  /** The host of the server is not always the one a proxy listens on, so a proxy is given whole. */
+  url(through?: Endpoint, query?: string): string
   /** SIGKILL, and start again; resolves when it answers. */
   killAndStart(): Promise<void>
   kill(): Promise<void>
@@ -38,7 +38,8 @@ export async function startRabbitmq(image: RabbitmqImage): Promise<RabbitmqServe
   const host = container.getHost()
   const client = await getContainerRuntimeClient()
   const native = client.container.getById(container.getId())
-  const url = (through = port, query = ''): string => `amqp://guest:guest@${host}:${through}/${query}`
+  const url = (through: Endpoint = { host, port }, query = ''): string =>
+    `amqp://guest:guest@${through.host}:${through.port}/${query}`
   const start = async (): Promise<void> => {
     await native.start()
     await answers(url())

@@ -2,9 +2,14 @@ import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
 
-/** A TCP relay between a client and a broker whose connections can be cut, refused or stalled. */
-export interface TcpProxy {
+/** Where something listens. */
+export interface Endpoint {
+  readonly host: string
   readonly port: number
+}
+
+/** A TCP relay between a client and a broker whose connections can be cut, refused or stalled. */
+export interface TcpProxy extends Endpoint {
   /** Resets every connection, as a failing network would. New ones are accepted. */
   cut(): void
   /** Cuts, and refuses new connections until `up`. */
@@ -16,7 +21,9 @@ export interface TcpProxy {
   close(): Promise<void>
 }
 
-export async function tcpProxy(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
+const HOST = '127.0.0.1'
+
+export async function tcpProxy(target: Endpoint): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   let refusing = false
   let stalled = false
@@ -40,12 +47,13 @@ export async function tcpProxy(target: { readonly host: string; readonly port: n
     upstream.pipe(client)
     if (stalled) for (const socket of [client, upstream]) socket.pause()
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(0, HOST)
   await once(server, 'listening')
   const cut = (): void => {
     for (const socket of sockets) socket.resetAndDestroy()
   }
   return {
+    host: HOST,
     port: (server.address() as AddressInfo).port,
     cut,
     down() {

@@ -116,8 +116,8 @@ describe('faults of a real RabbitMQ', () => {
 
   test('nothing confirmed is lost when TCP connections are cut, 30 times', { timeout: 300_000 }, async () => {
     const proxy = await proxied()
-    const queue = broker(server.url(proxy.port)).queue(definition(name))
-    const consumer = consume(broker(server.url(proxy.port)).queue(definition(name)))
+    const queue = broker(server.url(proxy)).queue(definition(name))
+    const consumer = consume(broker(server.url(proxy)).queue(definition(name)))
     await consumer.ready
     const load = startLoad(queue, ledger, 'm')
     for (let round = 0; round < 30; round++) {
@@ -132,7 +132,7 @@ describe('faults of a real RabbitMQ', () => {
   test('sends and consumers outlive a broker that is paused for longer than the heartbeat', {
     timeout: 300_000,
   }, async () => {
-    const url = server.url(server.port, '?heartbeat=2')
+    const url = server.url(server, '?heartbeat=2')
     const sending = broker(url)
     const queue = sending.queue(definition(name))
     const consumer = consume(broker(url).queue(definition(name)))
@@ -154,7 +154,7 @@ describe('faults of a real RabbitMQ', () => {
     timeout: 120_000,
   }, async () => {
     const proxy = await proxied()
-    const queue = broker(server.url(proxy.port)).queue(definition(name, '3s'))
+    const queue = broker(server.url(proxy)).queue(definition(name, '3s'))
     await queue.send({ n: 1 })
     proxy.down()
     await pause(200)

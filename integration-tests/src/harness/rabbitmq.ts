@@ -6,7 +6,7 @@ import { spawnHolder } from '@msgloop/conformance'
 import type { Driver } from '@msgloop/core/driver'
 import { connect } from 'amqplib'
 import type { RabbitmqServer } from '../rabbitmq-server.js'
-import type { TcpProxy } from '../tcp-proxy.js'
+import type { Endpoint, TcpProxy } from '../tcp-proxy.js'
 import { tcpProxy } from '../tcp-proxy.js'
 
 const HOLDER = fileURLToPath(new URL('../../dist/holder.js', import.meta.url))
@@ -17,8 +17,8 @@ const USER = { name: 'conformance', password: 's3cret-of-conformance' }
 export async function rabbitmqHarness(server: RabbitmqServer): Promise<Harness> {
   await server.rabbitmqctl('add_user', USER.name, USER.password)
   await server.rabbitmqctl('set_permissions', USER.name, '.*', '.*', '.*')
-  const url = (port: number): string =>
-    server.url(port).replace('guest:guest', `${USER.name}:${USER.password}`)
+  const url = (through: Endpoint): string =>
+    server.url(through).replace('guest:guest', `${USER.name}:${USER.password}`)
   const raw = await connect(server.url())
   const proxies = new Map<Driver, TcpProxy>()
   const proxyOf = (driver: Driver): TcpProxy => {
@@ -32,7 +32,7 @@ export async function rabbitmqHarness(server: RabbitmqServer): Promise<Harness> 
     secrets: [USER.password],
     async openDriver() {
       const proxy = await tcpProxy(server)
-      const driver = rabbitmq({ url: url(proxy.port) })
+      const driver = rabbitmq({ url: url(proxy) })
       proxies.set(driver, proxy)
       return driver
     },
