@@ -188,7 +188,7 @@ export function deliver<Token>(token: Token, stored: StoredMessage, inPlace: boo
     token,
     message,
     deliveries: stored.deliveries,
-    ...(inPlace && { attempt: stored.retries + 1 }),
+    ...(inPlace && { attempt: stored.handed - stored.released }),
     ...(stored.nativeDeath && { nativeDeath: stored.nativeDeath }),
     native: message,
   }

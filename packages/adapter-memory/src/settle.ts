@@ -22,14 +22,14 @@ export function settle(
       queue.remove(lease)
       return undefined
     case 'release':
-      if (!capabilities.releaseCounts) stored.handed--
+      if (capabilities.releaseCounts) stored.released++
+      else stored.handed--
       queue.release(lease)
       return undefined
     case 'retry': {
       const wrong = checkDelay(capabilities.limits, verdict.delayMs)
       if (wrong) return wrong
       if (capabilities.retry === 'in-place') {
-        stored.retries++
         queue.retry(lease, verdict.delayMs)
       } else {
         queue.remove(lease)

@@ -11,8 +11,8 @@ export class StoredMessage implements Due {
   readonly nativeDeath: NativeDeath | undefined
   /** Hand-overs of this copy. */
   handed = 0
-  /** Retries of this copy, where a retry is in place. */
-  retries = 0
+  /** How many of these were given back, which is no attempt. */
+  released = 0
   /** Waiting for a delay or a retry. */
   delayed = false
   /** Place among those that became ready; one that is given back takes it again. */

@@ -313,7 +313,7 @@ export class ConsumerLoop<T> implements Consumer {
   }
 
   async #process(held: Held): Promise<void> {
-    const book = readBook(held.delivery)
+    const book = this.#context.attempts.read(this.queue, held.delivery)
     const early = beforeUserCode(this.#context, this.#resolved, held, book)
     if (early) return await this.#end(held, early, book)
     let decoded = decodeFor(this.#resolved, held.delivery.message)

@@ -1,3 +1,4 @@
+import type { AttemptLog } from './attempt-log.js'
 import type { Clock } from './clock.js'
 import type { Driver } from './driver.js'
 import { MsgloopError } from './error.js'
@@ -11,6 +12,7 @@ export interface Context {
   readonly random: () => number
   readonly topology: TopologyKeeper
   readonly budget: SendBudget
+  readonly attempts: AttemptLog
   /** @throws MsgloopError `CLOSED` after `broker.close()` began */
   readonly assertOpen: () => void
   /** As `assertOpen`, but handlers may send until the last of them has ended. */

@@ -1,3 +1,4 @@
+import { AttemptLog } from './attempt-log.js'
 import type { Broker, BrokerOptions, Health } from './broker.js'
 import { systemClock } from './clock.js'
 import type { Consumer } from './consumer.js'
@@ -74,6 +75,7 @@ class DriverBroker implements Broker {
       clock: options.clock ?? systemClock,
       random: options.random ?? Math.random,
       topology: new TopologyKeeper(driver, topology),
+      attempts: new AttemptLog(driver.capabilities.retry),
       budget: new SendBudget(
         positiveInteger('createBroker: option "maxUnconfirmed"', options.maxUnconfirmed ?? 10_000),
         positiveInteger(

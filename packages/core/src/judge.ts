@@ -16,6 +16,8 @@ export interface Judgement {
   readonly reason?: DeadReason
   readonly delayMs?: number
   readonly error?: unknown
+  /** As it stands after an attempt that is to be retried. */
+  readonly book?: Book
 }
 
 /** One handler run that failed. */
@@ -74,7 +76,8 @@ export function judgeFailure(
   const reason = run.final ? 'rejected' : final(context, definition, book, error)
   if (reason) return deadLetter(context, definition, book, reason, { error })
   const delayMs = fit(run.delayMs ?? after ?? wait(context, definition, book.attempt, error))
-  return { verdict: { kind: 'retry', delayMs, headers: retryHeaders(book) }, step: 'retried', delayMs, error }
+  const verdict = { kind: 'retry', delayMs, headers: retryHeaders(book) } as const
+  return { verdict, step: 'retried', delayMs, error, book }
 }
 
 /** Expired, or handed over too often: decided before any application code runs. */

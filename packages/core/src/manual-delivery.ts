@@ -1,5 +1,4 @@
 import type { Book } from './book.js'
-import { readBook } from './book.js'
 import type { Context } from './context.js'
 import { decodeFor } from './decode.js'
 import type { Duration } from './duration.js'
@@ -107,6 +106,8 @@ async function settle(
   held: Held,
   judged: Judgement,
 ): Promise<void> {
+  const { name } = resolved.definition
+  context.attempts.settling(name, held.delivery, judged)
   try {
     await held.intake.settle(held, judged.verdict)
   } catch (error) {
@@ -116,6 +117,7 @@ async function settle(
     await topology.ensure(resolved)
     await held.intake.settle(held, judged.verdict)
   }
+  context.attempts.settled(name, held.delivery, judged)
 }
 
 /**
@@ -127,7 +129,7 @@ export async function toDelivery<T>(
   resolved: ResolvedQueue<T>,
   held: Held,
 ): Promise<ManualDelivery<T> | undefined> {
-  const book = readBook(held.delivery)
+  const book = context.attempts.read(resolved.definition.name, held.delivery)
   let judged = beforeUserCode(context, resolved, held, book)
   if (!judged) {
     const decoded = await decodeFor(resolved, held.delivery.message)

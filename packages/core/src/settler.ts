@@ -36,11 +36,14 @@ export class Settler {
   /** Never rejects. */
   async settle(held: Held, judged: Judgement, book: Book, durationMs?: number): Promise<void> {
     let judgement = judged
+    const queue = this.#resolved.definition.name
+    const { attempts } = this.#context
+    attempts.settling(queue, held.delivery, judged)
     for (let attempt = 1; !held.lost; attempt++) {
       try {
         await held.intake.settle(held, judgement.verdict)
+        attempts.settled(queue, held.delivery, judgement)
         if (!flow.hasSubscribers) return
-        const queue = this.#resolved.definition.name
         return publishSettled(this.#context, held, {
           queue,
           consumer: this.#consumer,

@@ -44,7 +44,8 @@ export const crashCases: readonly Case[] = [
       const [delivery] = await queue.receive({ wait: '5s' })
       assert.equal(delivery?.id, id)
       assert.equal(delivery?.deliveries, 4)
-      assert.equal(delivery?.attempt, 1, 'no handler ran')
+      // Where a retry is in place the broker counts, and cannot tell a crash from a failure.
+      assert.equal(delivery?.attempt, t.capabilities.retry === 'copy' ? 1 : 4)
       await delivery?.ack()
     },
   },
@@ -188,7 +189,7 @@ export const crashCases: readonly Case[] = [
       assert.equal(entry?.id, id)
       assert.equal(entry?.reason, 'crash-loop')
       assert.equal(entry?.deliveries, 4)
-      assert.equal(entry?.attemptCount, 0)
+      assert.equal(entry?.attemptCount, t.capabilities.retry === 'copy' ? 0 : 3)
       await t.until(
         'the healthy message',
         () => runs.of('healthy').length,
