@@ -142,9 +142,10 @@ export class RabbitmqReceiver implements Receiver<Token> {
     return copies.length === 0 ? failures : [...failures, ...(await this.#replace(copies, signal))]
   }
 
-  async stop(): Promise<void> {
-    this.#stopping ??= this.#stop()
+  async stop(keep = false): Promise<void> {
+    this.#stopping ??= this.#cancel()
     await this.#stopping
+    if (!keep) this.#giveBack()
   }
 
   close(): Promise<void> {
@@ -296,19 +297,21 @@ export class RabbitmqReceiver implements Receiver<Token> {
     )
   }
 
-  /** Resolves with whether the broker answers at all. */
-  async #stop(): Promise<boolean> {
-    // First no new ones: what is given back while consuming would come right back here.
-    const answered = await briefly(this.#channel.cancel(this.#consumerTag))
+  /** First no new ones: what is given back while consuming would come right back. Resolves with whether the broker answers. */
+  #cancel(): Promise<boolean> {
+    return briefly(this.#channel.cancel(this.#consumerTag))
+  }
+
+  #giveBack(): void {
     this.#cancelled = true
     for (const token of this.#inbox.drain()) this.#answer(token, 'release')
-    return answered
   }
 
   async #close(): Promise<void> {
     this.#reporting = false
-    this.#stopping ??= this.#stop()
+    this.#stopping ??= this.#cancel()
     const answers = await this.#stopping
+    this.#giveBack()
     if (answers) await this.#linger()
     const closed = briefly(this.#channel.close())
     if (answers) await closed

@@ -226,9 +226,11 @@ export interface Receiver<Token = unknown> {
   extend?(tokens: readonly Token[], leaseMs: number): Promise<readonly Failure[]>
   /**
    * Fetches no more, and gives back what was fetched but not yet returned by `receive`.
-   * `settle` and `extend` go on working. May be called twice.
+   * `settle` and `extend` go on working. May be called twice. With `keep`, a driver that is pushed to
+   * gives nothing back yet: `receive` returns the rest, so that who looked at a queue can give
+   * everything back in its order.
    */
-  stop(): Promise<void>
+  stop(keep?: boolean): Promise<void>
   /** `stop`, then lets go: what is unsettled returns to the broker. */
   close(): Promise<void>
 }

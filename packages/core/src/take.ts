@@ -56,14 +56,14 @@ async function giveBack(context: Context, intakes: readonly Intake[]): Promise<v
   const { receiveBatch } = context.driver.capabilities.limits
   const never = stopController().signal
   for (const intake of intakes) {
+    await intake.stop(true)
     try {
       // What the broker has pushed and nobody has looked at comes after what was looked at.
-      while (intake.held.size < WINDOW && (await intake.receive(receiveBatch, 0, never)).length > 0);
+      while ((await intake.receive(receiveBatch, 0, never)).length > 0);
     } catch {
-      // The connection is gone, and what was held has gone back by itself.
+      // A driver that is not pushed to has nothing more, nor has one whose connection is gone.
     }
     const held = [...intake.held]
-    await intake.stop()
     await Promise.allSettled(held.map((each) => intake.settle(each, { kind: 'release' })))
     await intake.close()
   }

@@ -36,12 +36,12 @@ const hoarding =
               return ahead.splice(0, max)
             },
             settle: (batch, abort) => receiver.settle(batch, abort),
-            async stop() {
+            async stop(keep) {
               if (stop === 'ack')
                 await receiver.settle(
                   ahead.splice(0).map(({ token }) => ({ token, verdict: { kind: 'ack' } })),
                 )
-              await receiver.stop()
+              await receiver.stop(keep)
             },
             close: () => receiver.close(),
             ...(extend && { extend }),
@@ -66,7 +66,7 @@ export const receiveMutants: readonly Mutant[] = [
             return {
               receive: (max, waitMs, abort) => receiver.receive(max + MORE, waitMs, abort),
               settle: (batch, abort) => receiver.settle(batch, abort),
-              stop: () => receiver.stop(),
+              stop: (keep) => receiver.stop(keep),
               close: () => receiver.close(),
               ...(extend && { extend }),
             }
