@@ -9,6 +9,9 @@ const alias = [
   { find: /^@msgloop\/core$/, replacement: source('core/src/index.ts') },
   { find: /^@msgloop\/adapter-memory$/, replacement: source('adapter-memory/src/index.ts') },
   { find: /^@msgloop\/adapter-rabbitmq$/, replacement: source('adapter-rabbitmq/src/index.ts') },
+  { find: /^@msgloop\/adapter-sqs$/, replacement: source('adapter-sqs/src/index.ts') },
+  { find: /^@msgloop\/adapter-nats$/, replacement: source('adapter-nats/src/index.ts') },
+  { find: /^@msgloop\/adapter-redis-streams$/, replacement: source('adapter-redis-streams/src/index.ts') },
   { find: /^@msgloop\/conformance\/vitest$/, replacement: source('conformance/src/vitest.ts') },
   { find: /^@msgloop\/conformance$/, replacement: source('conformance/src/index.ts') },
   { find: /^msgloop$/, replacement: source('msgloop/src/index.ts') },
@@ -17,6 +20,8 @@ const env = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', TESTCONT
 
 export default defineConfig({
   test: {
+    // Most cases wait for a clock, so files of the unit project share a core well.
+    maxWorkers: 4,
     projects: [
       {
         resolve: { alias },
