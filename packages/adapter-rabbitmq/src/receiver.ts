@@ -142,10 +142,9 @@ export class RabbitmqReceiver implements Receiver<Token> {
     return copies.length === 0 ? failures : [...failures, ...(await this.#replace(copies, signal))]
   }
 
-  async stop(keep = false): Promise<void> {
-    this.#stopping ??= this.#cancel()
+  async stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
     await this.#stopping
-    if (!keep) this.#giveBack()
   }
 
   close(): Promise<void> {
@@ -297,21 +296,20 @@ export class RabbitmqReceiver implements Receiver<Token> {
     )
   }
 
-  /** First no new ones: what is given back while consuming would come right back. Resolves with whether the broker answers. */
-  #cancel(): Promise<boolean> {
-    return briefly(this.#channel.cancel(this.#consumerTag))
-  }
-
-  #giveBack(): void {
+  /** Resolves with whether the broker answers at all. */
+  async #stop(): Promise<boolean> {
+    // First no new ones: what is given back while consuming would come right back here.
+    const answered = await briefly(this.#channel.cancel(this.#consumerTag))
     this.#cancelled = true
     for (const token of this.#inbox.drain()) this.#answer(token, 'release')
+    return answered
   }
 
   async #close(): Promise<void> {
     this.#reporting = false
-    this.#stopping ??= this.#cancel()
-    const answers = await this.#stopping
-    this.#giveBack()
+    // Not cancelled first: what is on its way to a consumer that is gone is given back before what it
+    // holds, while a channel that ends gives everything back in the order of its delivery.
+    const answers = (await this.#stopping) ?? true
     if (answers) await this.#linger()
     const closed = briefly(this.#channel.close())
     if (answers) await closed

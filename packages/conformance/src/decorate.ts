@@ -75,7 +75,7 @@ function forwardReceiver(inner: Receiver): Receiver {
   return {
     receive: (max, waitMs, signal) => inner.receive(max, waitMs, signal),
     settle: (batch, signal) => inner.settle(batch, signal),
-    stop: (keep) => inner.stop(keep),
+    stop: () => inner.stop(),
     close: () => inner.close(),
     ...(extend && { extend }),
   }

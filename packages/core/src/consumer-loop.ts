@@ -16,9 +16,9 @@ import { Incoming } from './incoming.js'
 import { Intake } from './intake.js'
 import type { Judgement } from './judge.js'
 import { ACK, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
-import { assertKnown, CHECK_MS } from './known-check.js'
 import type { Message } from './message.js'
 import { onlyKnown, positiveInteger, wholeNumber } from './options.js'
+import { QuietCheck } from './quiet-check.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { compose, runHandler } from './run-handler.js'
 import { Settler } from './settler.js'
@@ -60,6 +60,8 @@ export class ConsumerLoop<T> implements Consumer {
   readonly #closed: () => void
   readonly #handlerTimeoutMs: number | undefined
   readonly #stop = stopController()
+  /** Where the broker pushes. */
+  readonly #check: QuietCheck | undefined
   readonly #running = new Set<Held>()
   /** Running no more, and being settled. */
   readonly #ending = new Set<Held>()
@@ -106,6 +108,8 @@ export class ConsumerLoop<T> implements Consumer {
         : milliseconds(`${at}: option "handlerTimeout"`, options.handlerTimeout)
     this.#run = compose([...resolved.middleware, ...(options.middleware ?? [])], handler)
     this.#trouble = new Trouble(`consumer ${this.name} of queue "${this.queue}"`, options.onError)
+    if (context.driver.capabilities.lease === 'connection')
+      this.#check = new QuietCheck(context, resolved, this.#stop.signal)
     this.#settler = new Settler(context, resolved, this.name, this.#trouble)
     let gate: Gate = { resolve() {}, reject() {} }
     this.ready = new Promise((resolve, reject) => {
@@ -255,9 +259,8 @@ export class ConsumerLoop<T> implements Consumer {
   }
 
   async #feed(intake: Intake, received: () => void): Promise<void> {
-    const { lease, limits } = this.#context.driver.capabilities
-    const { receiveBatch } = limits
-    const pollMs = lease === 'connection' ? CHECK_MS : POLL_MS
+    const { receiveBatch } = this.#context.driver.capabilities.limits
+    const check = this.#check
     const turn = this.#turn.signal
     while (!turn.aborted) {
       this.#startWaiting()
@@ -266,10 +269,11 @@ export class ConsumerLoop<T> implements Consumer {
         await this.#woken()
         continue
       }
-      const batch = await intake.receive(Math.min(room, receiveBatch), pollMs, turn)
-      if (batch.length > 0) received()
-      else if (lease === 'connection' && !turn.aborted)
-        await assertKnown(this.#context, this.#resolved, this.#stop.signal)
+      const batch = await intake.receive(Math.min(room, receiveBatch), check?.waitMs ?? POLL_MS, turn)
+      if (batch.length > 0) {
+        received()
+        check?.delivered()
+      } else if (check && !turn.aborted && (await check.quiet())) return
       for (const held of batch) {
         if (turn.aborted) this.#waiting.push(held)
         else if (this.#running.size < this.#concurrency) this.#start(held)

@@ -226,12 +226,13 @@ export interface Receiver<Token = unknown> {
   extend?(tokens: readonly Token[], leaseMs: number): Promise<readonly Failure[]>
   /**
    * Fetches no more, and gives back what was fetched but not yet returned by `receive`.
-   * `settle` and `extend` go on working. May be called twice. With `keep`, a driver that is pushed to
-   * gives nothing back yet: `receive` returns the rest, so that who looked at a queue can give
-   * everything back in its order.
+   * `settle` and `extend` go on working. May be called twice.
    */
-  stop(keep?: boolean): Promise<void>
-  /** `stop`, then lets go: what is unsettled returns to the broker. */
+  stop(): Promise<void>
+  /**
+   * Lets go: what is unsettled returns to the broker, fetched or not. Where leases end with the
+   * connection it returns in the order it came, also what the broker pushed meanwhile.
+   */
   close(): Promise<void>
 }
 

@@ -153,9 +153,9 @@ export class Intake {
     this.#letGo(held)
   }
 
-  /** Fetches no more and gives back what was not received; with `keep`, the last of it can be received. */
-  async stop(keep = false): Promise<void> {
-    await this.#quietly('stopping', () => this.#receiver.stop(keep))
+  /** Fetches no more and gives back what was not received. */
+  async stop(): Promise<void> {
+    await this.#quietly('stopping', () => this.#receiver.stop())
   }
 
   /** Stops, waits until the last delivery is settled or lost, and closes. */

@@ -1,6 +1,10 @@
+import { reconnectDelayMs } from './backoff.js'
+import { sleep } from './clock.js'
 import type { Context } from './context.js'
 import { bounded } from './context.js'
+import { MsgloopError } from './error.js'
 import type { Held } from './held.js'
+import type { IntakeOptions } from './intake.js'
 import { Intake } from './intake.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { stopController } from './stop-signal.js'
@@ -11,6 +15,7 @@ const WINDOW = 1_000
 /** A queue that gives nothing for this long is seen through, where its count cannot be relied on. */
 const QUIET_MS = 500
 const COUNT_MS = 30_000
+const TRIES = 4
 
 /**
  * Takes every message that is in a queue now, once, and hands them to `see` in batches, in order. What
@@ -36,7 +41,7 @@ export async function take(
   let left = await count(context, resolved)
   try {
     while (left > 0 && !stop.aborted) {
-      const intake = await Intake.open(context, resolved, options, stop)
+      const intake = await open(context, resolved, options, stop)
       intakes.push(intake)
       while (left > 0 && !stop.aborted && intake.held.size < WINDOW) {
         const max = Math.min(receiveBatch, left, WINDOW - intake.held.size)
@@ -51,20 +56,32 @@ export async function take(
   }
 }
 
+/** A queue that was made a moment ago may cost the connection on RabbitMQ 3.10, and be there at the next try. */
+async function open(
+  context: Context,
+  resolved: ResolvedQueue<unknown>,
+  options: IntakeOptions,
+  stop: AbortSignal,
+): Promise<Intake> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await Intake.open(context, resolved, options, stop)
+    } catch (error) {
+      const lost = error instanceof MsgloopError && error.code === 'CONNECTION_LOST'
+      if (!lost || attempt === TRIES || stop.aborted) throw error
+      await sleep(context.clock, reconnectDelayMs(attempt, context.random), stop)
+    }
+  }
+}
+
 /** Everything goes back in the order it came: an unordered return would reorder the queue. */
 async function giveBack(context: Context, intakes: readonly Intake[]): Promise<void> {
-  const { receiveBatch } = context.driver.capabilities.limits
-  const never = stopController().signal
   for (const intake of intakes) {
-    await intake.stop(true)
-    try {
-      // What the broker has pushed and nobody has looked at comes after what was looked at.
-      while ((await intake.receive(receiveBatch, 0, never)).length > 0);
-    } catch {
-      // A driver that is not pushed to has nothing more, nor has one whose connection is gone.
+    if (context.driver.capabilities.lease === 'renewable') {
+      await intake.stop()
+      const held = [...intake.held]
+      await Promise.allSettled(held.map((each) => intake.settle(each, { kind: 'release' })))
     }
-    const held = [...intake.held]
-    await Promise.allSettled(held.map((each) => intake.settle(each, { kind: 'release' })))
     await intake.close()
   }
 }

@@ -6,6 +6,7 @@ import type { CaseContext } from '../context.js'
 import { entriesOf } from '../context.js'
 import { refused, sameMembers, wrong } from '../expect.js'
 import { pause } from '../wait.js'
+import { needsOrder } from './needs.js'
 
 /** Dead-letters messages with these ids one after the other; the handler rejects with the id as the message. */
 export async function deadLetterAll(
@@ -59,6 +60,37 @@ export const deadLetterListCases: readonly Case[] = [
           all.map(() => runs.list[0]?.deliveries),
           'a look that takes nothing counts nothing',
         )
+    },
+  },
+  {
+    id: 'D5-look-arrival',
+    clauses: ['D5'],
+    name: 'an entry that arrives while a look ends keeps its place behind those that were looked at',
+    skip: needsOrder,
+    timeoutMs: 40_000,
+    async run(t) {
+      const queue = await t.queue()
+      const all = Array.from({ length: 16 }, (_, n) => `e${n}`)
+      const runs = t.consume(queue, (_, message) => Promise.reject(new Reject(message.id)), {
+        concurrency: 1,
+      })
+      let sending = true
+      const sent = (async () => {
+        // A look is over when nothing came for half a second: entries that come just then meet its end.
+        for (const id of all) {
+          await queue.send({}, { id })
+          await pause(490 + t.random() * 60)
+        }
+        sending = false
+      })()
+      while (sending) {
+        const seen = ids(await t.deadNow(queue))
+        assert.deepEqual(seen, all.slice(0, seen.length))
+        await pause(5)
+      }
+      await sent
+      await runs.consumer.close()
+      assert.deepEqual(ids(await t.dead(queue, all.length)), all)
     },
   },
   {

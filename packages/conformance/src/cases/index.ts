@@ -6,12 +6,15 @@ import { deadLetterListCases } from './dead-letter-list.js'
 import { deadLetterCases } from './dead-letters.js'
 import { errorCases } from './errors.js'
 import { flowCases } from './flow.js'
+import { hostileCodeCases } from './hostile-code.js'
 import { leaseCases } from './lease.js'
 import { lifecycleCases } from './lifecycle.js'
 import { messageCases } from './message.js'
 import { networkCases } from './network.js'
 import { receiveCases } from './receive.js'
+import { receiveUnstorableCases } from './receive-unstorable.js'
 import { replayCases } from './replay.js'
+import { replayFailureCases } from './replay-failures.js'
 import { retryCases } from './retry.js'
 import { retryWaitCases } from './retry-wait.js'
 import { sendCases } from './send.js'
@@ -30,7 +33,9 @@ export const cases: readonly Case[] = [
   ...sendBoundCases,
   ...messageCases,
   ...unreadableCases,
+  ...hostileCodeCases,
   ...receiveCases,
+  ...receiveUnstorableCases,
   ...settleCases,
   ...leaseCases,
   ...crashCases,
@@ -40,6 +45,7 @@ export const cases: readonly Case[] = [
   ...deadLetterCases,
   ...deadLetterListCases,
   ...replayCases,
+  ...replayFailureCases,
   ...waitingCases,
   ...closeCases,
   ...lifecycleCases,

@@ -5,55 +5,8 @@ import { between, refused, sameMembers } from '../expect.js'
 import { heldQueue } from '../hold-message.js'
 import { deferred, pause } from '../wait.js'
 import { witness } from '../witness.js'
+import { HOSTILE, hostile } from './hostile.js'
 import { needsProcess } from './needs.js'
-
-/** Everything a handler may throw, by a name. */
-function nasty(kind: string): unknown {
-  const trap = (): never => {
-    throw new Error('a trap')
-  }
-  switch (kind) {
-    case 'undefined':
-      return undefined
-    case 'null':
-      return null
-    case 'string':
-      return 'just text'
-    case 'number':
-      return 0
-    case 'frozen':
-      return Object.freeze(new Error('frozen'))
-    case 'getters':
-      return Object.create(Error.prototype, {
-        message: { get: trap },
-        stack: { get: trap },
-        name: { get: trap },
-      })
-    case 'no-text':
-      return Object.create(null)
-    case 'symbol':
-      return Symbol('thrown')
-    case 'proxy':
-      return new Proxy({}, { get: trap, getPrototypeOf: trap, has: trap, ownKeys: trap })
-    case 'cause':
-      return Object.assign(new Error('loop'), { cause: undefined, self: undefined })
-    default:
-      return new Error(kind)
-  }
-}
-
-const KINDS = [
-  'undefined',
-  'null',
-  'string',
-  'number',
-  'frozen',
-  'getters',
-  'no-text',
-  'symbol',
-  'proxy',
-  'cause',
-]
 
 export const lifecycleCases: readonly Case[] = [
   {
@@ -63,18 +16,18 @@ export const lifecycleCases: readonly Case[] = [
     async run(t) {
       const queue = await t.queue<string>({ retry: immediate({ attempts: 2 }) })
       const runs = t.consume(queue, (body) => {
-        if (body.startsWith('later-')) return Promise.reject(nasty(body.slice(6)))
-        throw nasty(body)
+        if (body.startsWith('later-')) return Promise.reject(hostile(body.slice(6)))
+        throw hostile(body)
       })
       const direct = t.brokerOf(queue)
       const sync = direct.queue<string>(t.define<string>({ retry: immediate({ attempts: 1 }) }))
       // A handler that is no async function throws while it is being called.
       sync.consume((body) => {
-        throw nasty(body)
+        throw hostile(body)
       })
-      const kinds = [...KINDS, ...KINDS.map((kind) => `later-${kind}`)]
+      const kinds = [...HOSTILE, ...HOSTILE.map((kind) => `later-${kind}`)]
       for (const kind of kinds) await queue.send(kind, { id: kind })
-      for (const kind of KINDS) await sync.send(kind, { id: kind })
+      for (const kind of HOSTILE) await sync.send(kind, { id: kind })
       const entries = await t.dead(queue, kinds.length)
       sameMembers(
         'entries',
@@ -88,7 +41,7 @@ export const lifecycleCases: readonly Case[] = [
         assert.equal(typeof entry.error?.message, 'string')
       }
       assert.match(entries.find(({ id }) => id === 'string')?.error?.message ?? '', /just text/)
-      await t.dead(sync, KINDS.length)
+      await t.dead(sync, HOSTILE.length)
       await t.empty(queue)
     },
   },
@@ -127,28 +80,6 @@ export const lifecycleCases: readonly Case[] = [
       await pause(50)
       await t.empty(queue)
       assert.equal((await t.deadNow(queue)).length, 1)
-    },
-  },
-  {
-    id: 'L7-listener-throws',
-    clauses: ['L7', 'F1'],
-    name: 'an onError that throws and a subscriber of flow events that throws harm no message',
-    async run(t) {
-      const queue = await t.queue({ retry: immediate({ attempts: 2 }) })
-      const runs = t.consume(
-        queue,
-        (_, message) => {
-          if (message.attempt === 1) throw new Error('once')
-        },
-        {
-          onError: () => {
-            throw new Error('listener')
-          },
-        },
-      )
-      await queue.send({})
-      await t.count('handler runs', runs.list, 2)
-      await t.empty(queue)
     },
   },
   {

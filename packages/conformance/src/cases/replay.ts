@@ -197,7 +197,8 @@ export const replayCases: readonly Case[] = [
     name: 'a replay whose connection is lost loses nothing, and finishes when it is run again',
     skip: needsDisconnect,
     async run(t) {
-      const definition = t.define({ lease: '1s' })
+      // Long enough for a machine that stands still for a while: a lease lost early ends the replay early.
+      const definition = t.define({ lease: '5s' })
       const queue = await t.open(definition)
       const all = some(30)
       await deadLetterAll(t, queue, all)
@@ -223,7 +224,7 @@ export const replayCases: readonly Case[] = [
     clauses: ['D6', 'L3'],
     name: 'a replay whose broker is closed ends, and loses nothing',
     async run(t) {
-      const definition = t.define({ lease: '1s' })
+      const definition = t.define({ lease: '5s' })
       const queue = await t.open(definition)
       await deadLetterAll(t, queue, some(20))
       const replaying = await t.open(definition)

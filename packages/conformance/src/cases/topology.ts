@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { defineQueue } from '@msgloop/core'
 import type { Case } from '../case.js'
-import { refused } from '../expect.js'
+import { decorate } from '../decorate.js'
+import { between, refused } from '../expect.js'
+import { deferred } from '../wait.js'
 import { witness } from '../witness.js'
 import { needsDrifted } from './needs.js'
 
@@ -23,6 +25,56 @@ export const topologyCases: readonly Case[] = [
       const spec = await t.declare(definition)
       const driver = await t.driver()
       for (let time = 0; time < 3; time++) await driver.admin.declare(spec, t.signal)
+    },
+  },
+  {
+    id: 'C2-shared-declare',
+    clauses: ['C2', 'L2', 'R3'],
+    name: 'a caller that gives up while a queue is being declared takes nobody along who waits for the same',
+    async run(t) {
+      for (const giveUp of ['receive', 'consumer'] as const) {
+        const declaring = deferred()
+        const gate = deferred()
+        const queue = await t.queue<number>(
+          {},
+          {
+            wrap: (driver) =>
+              decorate(driver, {
+                admin: (inner) => ({
+                  async declare(topology, signal) {
+                    declaring.resolve()
+                    const aborted = new Promise((_, reject) => {
+                      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+                    })
+                    await Promise.race([gate.promise, aborted])
+                    await inner.declare(topology, signal)
+                  },
+                }),
+              }),
+          },
+        )
+        const controller = new AbortController()
+        const first =
+          giveUp === 'receive'
+            ? queue.receive({ wait: '10s', signal: controller.signal })
+            : t.consume(queue).consumer
+        await t.settled('the queue to be declared', declaring.promise)
+        const sent = queue.send(1)
+        const second = queue.receive({ wait: '10s' })
+        // Failing early is noticed below.
+        second.catch(() => {})
+        const begun = Date.now()
+        controller.abort()
+        if (first instanceof Promise)
+          assert.deepEqual(await t.settled('the aborted receive to end', first), [])
+        else await t.settled('the consumer to close', first.close())
+        between('ms until it had given up', Date.now() - begun, 0, 5_000)
+        gate.resolve()
+        await t.settled('the send', sent)
+        const [delivery] = await t.settled('the other receive', second)
+        assert.equal(delivery?.body, 1)
+        await delivery?.ack()
+      }
     },
   },
   {

@@ -36,12 +36,12 @@ const hoarding =
               return ahead.splice(0, max)
             },
             settle: (batch, abort) => receiver.settle(batch, abort),
-            async stop(keep) {
+            async stop() {
               if (stop === 'ack')
                 await receiver.settle(
                   ahead.splice(0).map(({ token }) => ({ token, verdict: { kind: 'ack' } })),
                 )
-              await receiver.stop(keep)
+              await receiver.stop()
             },
             close: () => receiver.close(),
             ...(extend && { extend }),
@@ -66,7 +66,7 @@ export const receiveMutants: readonly Mutant[] = [
             return {
               receive: (max, waitMs, abort) => receiver.receive(max + MORE, waitMs, abort),
               settle: (batch, abort) => receiver.settle(batch, abort),
-              stop: (keep) => receiver.stop(keep),
+              stop: () => receiver.stop(),
               close: () => receiver.close(),
               ...(extend && { extend }),
             }

@@ -1,0 +1,190 @@
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { memory, memoryFaults } from '../../adapter-memory/src/index.js'
+import type { Clock } from './clock.js'
+import { systemClock } from './clock.js'
+import { createBroker } from './create-broker.js'
+import { DeadlineSignals } from './deadline-signals.js'
+import { defineQueue } from './define-queue.js'
+import type { Driver, QueueSpec } from './driver.js'
+import { MsgloopError } from './error.js'
+import { manualClock } from './testing/index.js'
+
+const HOUR_MS = 3_600_000
+
+/** Time goes on evenly, and somebody sets the wall clock. The broker does not notice. */
+function setUp() {
+  const clock = manualClock()
+  let offMs = 0
+  const wall: Clock = {
+    now: () => clock.now() + offMs,
+    elapsed: () => clock.elapsed(),
+    after: (ms, fn) => clock.after(ms, fn),
+  }
+  const driver = memory({ clock })
+  const broker = createBroker(driver, { clock: wall, random: () => 0 })
+  const set = (ms: number): void => {
+    offMs += ms
+  }
+  return { clock, wall, set, driver, broker }
+}
+
+/** What has become of a promise so far: `pending`, the code it rejected with, or what it resolved with. */
+function fate(promise: Promise<unknown>): () => unknown {
+  let state: unknown = 'pending'
+  promise.then(
+    (value) => {
+      state = value
+    },
+    (error: unknown) => {
+      state = error instanceof MsgloopError ? error.code : error
+    },
+  )
+  return () => state
+}
+
+const opened: { close(): Promise<void> }[] = []
+
+afterEach(async () => {
+  vi.useRealTimers()
+  for (const broker of opened.splice(0)) await broker.close()
+})
+
+describe.each([
+  ['back', -HOUR_MS],
+  ['forward', HOUR_MS],
+])('when the wall clock is set %s by an hour', (_, byMs) => {
+  test('a send ends after its sendTimeout, neither before nor after', async () => {
+    const { clock, set, driver, broker } = setUp()
+    opened.push(broker)
+    const queue = broker.queue(defineQueue<number>('q', { sendTimeout: '30s' }))
+    memoryFaults(driver).down()
+    const first = fate(queue.send(1))
+    await clock.advance(10_000)
+    const second = fate(queue.send(2))
+    set(byMs)
+    await clock.advance(19_999)
+    expect([first(), second()]).toEqual(['pending', 'pending'])
+    await clock.advance(1)
+    expect([first(), second()]).toEqual(['TIMEOUT', 'pending'])
+    await clock.advance(9_999)
+    expect(second()).toBe('pending')
+    await clock.advance(1)
+    expect(second()).toBe('TIMEOUT')
+  })
+
+  test('a receive waits for as long as it was told, also after a message it could not show', async () => {
+    const { clock, set, driver, broker } = setUp()
+    opened.push(broker)
+    const queue = broker.queue(defineQueue<number>('q'))
+    const received = fate(queue.receive({ wait: '5s' }))
+    await clock.advance(1_000)
+    set(byMs)
+    await sendUndecodable(driver, 'q')
+    await clock.advance(3_999)
+    expect(received()).toBe('pending')
+    await clock.advance(1)
+    expect(received()).toEqual([])
+    expect(await queue.deadLetters.queue.stats()).toMatchObject({ ready: 1 })
+  })
+
+  test('the lease of a running handler is renewed, and not taken for lost', async () => {
+    const { clock, set, driver, broker } = setUp()
+    opened.push(broker)
+    const queue = broker.queue(defineQueue<number>('q', { lease: '3s' }))
+    const handled: AbortSignal[] = []
+    let end = (): void => {}
+    const consumer = queue.consume(
+      (_body, { signal }) => {
+        handled.push(signal)
+        return new Promise<void>((resolve) => {
+          end = resolve
+        })
+      },
+      { concurrency: 2 },
+    )
+    await consumer.ready
+    await queue.send(1)
+    await clock.advance(500)
+    set(byMs)
+    // Four leases: were it not renewed, the second slot would have the message too.
+    await clock.advance(12_000)
+    expect(handled.map(({ aborted }) => aborted)).toEqual([false])
+    end()
+    await clock.advance(0)
+    expect(await queue.stats()).toMatchObject({ ready: 0, inFlight: 0 })
+    expect(driver.capabilities.lease).toBe('renewable')
+  })
+
+  test('a handler keeps its message for its maxLease, neither shorter nor longer', async () => {
+    const { clock, set, broker } = setUp()
+    opened.push(broker)
+    const queue = broker.queue(defineQueue<number>('q', { lease: '2s', maxLease: '10s' }))
+    const signals: AbortSignal[] = []
+    let end = (): void => {}
+    const ended = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    const consumer = queue.consume((_body, { signal }) => {
+      signals.push(signal)
+      return ended
+    })
+    await consumer.ready
+    await queue.send(1)
+    await clock.advance(0)
+    set(byMs)
+    await clock.advance(9_000)
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false])
+    await clock.advance(1_000)
+    expect(signals[0]?.reason).toMatchObject({ code: 'LEASE_LOST' })
+    end()
+  })
+
+  test('a call of a driver has all of its time, and no more', async () => {
+    const { clock, wall, set } = setUp()
+    const signals = new DeadlineSignals(wall, 30_000)
+    const first = signals.next()
+    await clock.advance(20_000)
+    set(byMs)
+    const second = signals.next()
+    // Calls begun within 250 ms share a signal, so each may last that much longer.
+    await clock.advance(10_250)
+    expect([first.aborted, second.aborted]).toEqual([true, false])
+    await clock.advance(19_749)
+    expect(second.aborted).toBe(false)
+    await clock.advance(251)
+    expect(second.aborted).toBe(true)
+  })
+
+  test('the clock of the machine tells elapsed time as if nothing had happened', () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const before = systemClock.elapsed()
+    vi.setSystemTime(Date.now() + byMs)
+    const passed = systemClock.elapsed() - before
+    expect(passed).toBeGreaterThanOrEqual(0)
+    expect(passed).toBeLessThan(HOUR_MS)
+  })
+})
+
+async function sendUndecodable(driver: Driver, queue: string): Promise<void> {
+  const spec: QueueSpec = {
+    kind: 'queue',
+    role: 'work',
+    name: queue,
+    deadLetter: `${queue}.dlq`,
+    leaseMs: 30_000,
+    dedupWindowMs: 0,
+    order: 'none',
+    lanes: false,
+  }
+  const { signal } = new AbortController()
+  const sender = await driver.openSender(spec, signal)
+  const message = {
+    id: 'bad',
+    body: Buffer.from('{"cut": '),
+    headers: {},
+    timestamp: 0,
+    contentType: 'application/json',
+  }
+  expect(await sender.send([{ message, delayMs: 0 }], signal)).toEqual([])
+  await sender.close()
+}
