@@ -20,8 +20,8 @@ const env = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', TESTCONT
 
 export default defineConfig({
   test: {
-    // Most cases wait for a clock, so files of the unit project share a core well.
-    maxWorkers: 4,
+    // Most cases wait for a clock, so files of the unit project share cores well.
+    maxWorkers: 3,
     projects: [
       {
         resolve: { alias },

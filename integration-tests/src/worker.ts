@@ -1,13 +1,11 @@
 // A consumer in a process of its own, to be killed. Arguments: URL, queue, concurrency.
 // Tells its parent of each message before it is acked, so that a kill can only make a duplicate.
-import { defineQueue, fixed } from '@msgloop/core'
 import { connect } from 'msgloop'
+import { faultQueue } from './fault-queue.js'
 
 const [url = '', name = '', concurrency = '8'] = process.argv.slice(2)
 const broker = await connect(url)
-const queue = broker.queue(
-  defineQueue<{ n: number }>(name, { retry: fixed({ attempts: 5, delay: '100ms' }) }),
-)
+const queue = broker.queue(faultQueue(name))
 const tell = (message: object): Promise<void> =>
   new Promise((resolve, reject) =>
     process.send?.(message, undefined, undefined, (error) => (error ? reject(error) : resolve())),
