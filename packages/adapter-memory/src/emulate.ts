@@ -41,21 +41,22 @@ const PROFILES: Readonly<Record<Emulated, Profile>> = {
       ...memory,
       limits: {
         ...memory.limits,
-        bodyBytes: MIB - BOOK_ROOM, // §2.1m: attributes share the 1 MiB; 8 KiB of them the user's, the rest ours
-        headerCount: 8, // §2.1m: 10 attributes; one is our bookkeeping, one a body that is no text
+        bodyBytes: 672 * KIB, // as adapter-sqs declares: base64, and 128 KiB for attributes, in 1 MiB
+        headerCount: 64, // as adapter-sqs declares: all of them in one attribute
         headerBytes: 8 * KIB, // semantics.md M2: what every broker carries
         delayResolutionMs: 1_000, // §2.1e. DelaySeconds ends at 900; longer delays hop (§2.2)
         leaseMs: 12 * 3_600_000, // §2.1b: in all, from the receive
         sendBatch: 10, // §2.1m
-        sendBatchBytes: MIB - BOOK_ROOM, // §2.1m: the batch shares 1 MiB too
+        sendBatchBytes: 672 * KIB, // §2.1m: the batch shares 1 MiB too
         receiveBatch: 10, // §2.1a
         settleBatch: 10, // §2.1o
       },
       retry: 'in-place', // §2.1d
       releaseCounts: true, // §2.1c: every receive counts
-      dedupWindowMs: 0, // §2.1h: standard queues have none
+      dedupWindowMs: 300_000, // §2.1h: FIFO queues
       browse: 'lease', // semantics.md D5
-      stats: ['ready', 'inFlight', 'delayed'], // §2.1n
+      purgesDelayed: false, // as adapter-sqs: PurgeQueue may be had once a minute, so it takes what it can receive
+      stats: ['ready'], // §2.1n: what is not visible is in flight or waits
     },
     1_000, // §2.1b: visibility is in whole seconds
   ),

@@ -5,6 +5,7 @@ import {
   FIELD_HEADERS,
   type NativeDeath,
   RESERVED_PREFIX,
+  uuidTime,
   type WireMessage,
 } from '@msgloop/core/driver'
 import type { Message, Options } from 'amqplib'
@@ -161,12 +162,6 @@ function timeOf(seconds: number | undefined, id: string): number {
   if (seconds === undefined) return 0
   const ms = uuidTime(id)
   return Math.floor(ms / 1000) === seconds ? ms : seconds * 1000
-}
-
-/** Epoch ms in a UUIDv7; NaN in anything else. */
-function uuidTime(id: string): number {
-  if (id.length !== 36 || id[14] !== '7' || id[8] !== '-' || id[13] !== '-') return Number.NaN
-  return Number(`0x${id.slice(0, 8)}${id.slice(9, 13)}`)
 }
 
 const isBook = (name: string): boolean =>

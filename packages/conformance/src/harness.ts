@@ -31,6 +31,11 @@ export interface Harness {
   readonly version: string
   /** Why messages sent one after the other may arrive in another order, where they may. */
   readonly unordered?: string
+  /**
+   * Ids of cases that fail for a defect of the emulator the harness stands on, each with the defect. The
+   * clause holds all the same: such a case is for the real service to prove.
+   */
+  readonly cannotProve?: Readonly<Record<string, string>>
   /** Credentials in use. None of them may be found in an error. */
   readonly secrets?: readonly string[]
   /** A new, independent client of the same broker. The suite closes it. */

@@ -9,7 +9,7 @@ import { describe } from './expect.js'
 import type { Harness } from './harness.js'
 import { watchProcess } from './process-faults.js'
 import type { CaseResult, Report } from './report.js'
-import { Late } from './tolerance.js'
+import { Late, watchStalls } from './tolerance.js'
 import { pause, settled } from './wait.js'
 
 export interface RunOptions {
@@ -59,7 +59,10 @@ export async function readCapabilities(harness: Harness): Promise<Capabilities> 
   return driver.capabilities
 }
 
-/** Runs one case, bounded in time, and cleans up behind it; a second time if it was only late. Never rejects. */
+/**
+ * Runs one case, bounded in time, and cleans up behind it; a second time if it was only late, or if this
+ * process stood still meanwhile, and then says so. Never rejects.
+ */
 export async function runCase(
   candidate: Case,
   harness: Harness,
@@ -75,17 +78,27 @@ export async function runCase(
     ms: Math.round(performance.now() - begun),
     ...rest,
   })
-  const reason = candidate.skip?.(capabilities, harness)
+  const reason = harness.cannotProve?.[id] ?? candidate.skip?.(capabilities, harness)
   if (reason === '') return result({ status: 'failed', reason: 'it was skipped without a reason' })
   if (reason !== undefined) return result({ status: 'skipped', reason })
 
+  const stalls = watchStalls()
   const first = await tryCase(candidate, harness, capabilities, faults)
+  stalls.stop()
   if (first.length === 0) return result({ status: 'passed' })
-  if (!first.every((problem) => problem instanceof Late)) return result(failed(first))
+  const stalledMs = Math.round(stalls.longestMs())
+  const late = first.every((problem) => problem instanceof Late)
+  if (!late && stalledMs < STALL_MS) return result(failed(first))
   const second = await tryCase(candidate, harness, capabilities, faults)
   if (second.length > 0) return result(failed(second))
-  return result({ status: 'passed', reason: `late at the first try: ${describe(first[0])}` })
+  return result({
+    status: 'passed',
+    reason: `${late ? 'late' : `the process stood still for ${stalledMs} ms`} at the first try: ${describe(first[0])}`,
+  })
 }
+
+/** A process that stands still for longer cannot renew the shortest leases of the suite, whatever the driver does. */
+const STALL_MS = 400
 
 /** What went wrong, in order. */
 async function tryCase(

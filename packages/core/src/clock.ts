@@ -45,3 +45,13 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
     signal?.addEventListener('abort', done, { once: true })
   })
 }
+
+/** Resolves when `work` does, or after `ms`. */
+export async function within(clock: Clock, ms: number, work: Promise<void>): Promise<void> {
+  let cancel: CancelTimer = () => {}
+  const over = new Promise<void>((resolve) => {
+    cancel = clock.after(ms, resolve)
+  })
+  await Promise.race([work, over])
+  cancel()
+}

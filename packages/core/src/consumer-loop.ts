@@ -3,7 +3,7 @@ import { reconnectDelayMs } from './backoff.js'
 import type { Book } from './book.js'
 import { readBook } from './book.js'
 import type { CancelTimer } from './clock.js'
-import { sleep } from './clock.js'
+import { sleep, within } from './clock.js'
 import type { ConsumeOptions, Consumer, ConsumerState, Handler } from './consumer.js'
 import type { Context } from './context.js'
 import { decodeFor } from './decode.js'
@@ -28,6 +28,8 @@ import { Trouble } from './trouble.js'
 
 /** How long one `receive` waits: the longest SQS allows; shorter ones only cost. */
 const POLL_MS = 20_000
+/** How long an intake of full size waits for handlers of the one before. */
+const DRAIN_MS = 1_000
 /** Errors that time alone will not mend: the consumer ends. */
 const FATAL = new Set(['DRIFT', 'UNSUPPORTED', 'INVALID', 'CLOSED'])
 
@@ -68,8 +70,11 @@ export class ConsumerLoop<T> implements Consumer {
   /** Received and waiting for a slot; empty unless `prefetch` is more than 0. */
   #waiting: Held[] = []
   #concurrency: number
+  #current: Intake | undefined
   /** The intake has less prefetch than it may, as older handlers are still running. */
   #reduced = false
+  /** The next intake is to be of full size. */
+  #regrowing = false
   /** Paused, and nothing is fetched any more. */
   #parked = false
   #state: ConsumerState = 'running'
@@ -212,6 +217,9 @@ export class ConsumerLoop<T> implements Consumer {
         this.#parked = false
         continue
       }
+      // If any goes on, the next intake is a reduced one again: under load there would be one after the other.
+      if (this.#regrowing) await within(this.#context.clock, DRAIN_MS, this.#idle())
+      this.#regrowing = false
       // Handlers of the intake before hold their places: fetching for them too would take from other consumers.
       const room = this.#concurrency + this.#prefetch - this.#running.size
       if (room <= 0) {
@@ -233,7 +241,9 @@ export class ConsumerLoop<T> implements Consumer {
           this.#stop.signal,
         )
         this.#gate.resolve()
+        this.#current = intake
         this.#reduced = reduced
+        this.#regrow()
         await this.#feed(intake, () => {
           attempt = 0
         })
@@ -287,15 +297,21 @@ export class ConsumerLoop<T> implements Consumer {
     const unstarted = this.#waiting
     this.#waiting = []
     await Promise.all(unstarted.map((held) => this.#settler.settle(held, RELEASE, readBook(held.delivery))))
-    const closed = intake.retire().finally(() => {
-      this.#intakes.delete(closed)
-      if (this.#reduced && this.#intakes.size === 0) {
-        this.#reduced = false
-        this.#turn.abort()
-      }
-    })
+    const closed = intake.retire().finally(() => this.#intakes.delete(closed))
     this.#intakes.add(closed)
     await intake.stop()
+  }
+
+  /**
+   * Handlers of earlier intakes hold places until they end, also those whose lease is lost: only then is
+   * there room for an intake of full size.
+   */
+  #regrow(): void {
+    if (!this.#reduced) return
+    for (const { intake } of this.#running) if (intake !== this.#current) return
+    this.#reduced = false
+    this.#regrowing = true
+    this.#turn.abort()
   }
 
   /** The loop may be waiting for the broker just now: whoever ends a handler fills the slot. */
@@ -350,6 +366,7 @@ export class ConsumerLoop<T> implements Consumer {
     await this.#settler.settle(held, judged, book, durationMs)
     this.#ending.delete(held)
     this.#running.delete(held)
+    this.#regrow()
     this.#startWaiting()
     this.#wake?.()
     if (this.#running.size === 0) for (const resolve of this.#drained.splice(0)) resolve()

@@ -33,4 +33,5 @@ export type {
 } from './driver.js'
 export { DriverError } from './driver-error.js'
 export { BOOK_HEADERS, FIELD_HEADERS, RESERVED_PREFIX } from './headers.js'
+export { uuidTime } from './id.js'
 export { Inbox } from './inbox.js'

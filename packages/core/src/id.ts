@@ -11,10 +11,10 @@ const hex = (byte: number): string => HEX[byte & 0xff] as string
 
 /**
  * A UUIDv7 (RFC 9562): sorts by time of making, also within one millisecond of one process.
+ * `now` is the time of sending, epoch ms, which an adapter need not write down a second time then.
  * Random bytes are drawn for 512 ids at once: one draw per id would cost more than the rest of a send.
  */
-export function uuidv7(): string {
-  const now = Date.now()
+export function uuidv7(now = Date.now()): string {
   if (now > lastMs) {
     lastMs = now
     counter = Math.floor(Math.random() * 0x800)
@@ -36,4 +36,10 @@ export function uuidv7(): string {
   used += 8
   const p = (i: number): number => pool[at + i] as number
   return `${prefix}${(counter >> 8).toString(16)}${hex(counter)}-${hex((p(0) & 0x3f) | 0x80)}${hex(p(1))}-${hex(p(2))}${hex(p(3))}${hex(p(4))}${hex(p(5))}${hex(p(6))}${hex(p(7))}`
+}
+
+/** Epoch ms in a UUIDv7; NaN in anything else. */
+export function uuidTime(id: string): number {
+  if (id.length !== 36 || id[14] !== '7' || id[8] !== '-' || id[13] !== '-') return Number.NaN
+  return Number(`0x${id.slice(0, 8)}${id.slice(9, 13)}`)
 }

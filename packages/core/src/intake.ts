@@ -1,3 +1,4 @@
+import type { CancelTimer } from './clock.js'
 import type { Context } from './context.js'
 import { bounded } from './context.js'
 import { DeadlineSignals } from './deadline-signals.js'
@@ -43,6 +44,7 @@ export class Intake {
   #receiver!: Receiver
   #keeper: LeaseKeeper | undefined
   #pending: Pending[] = []
+  #linger: CancelTimer | undefined
   #closed: Promise<void> | undefined
   #lost: MsgloopError | undefined
   #onEmpty: (() => void)[] = []
@@ -129,7 +131,7 @@ export class Intake {
       if (held.lost) throw held.lost
       await new Promise<void>((resolve, reject) => {
         this.#pending.push({ settlement: { token: held.delivery.token, verdict }, resolve, reject })
-        if (this.#pending.length === 1) this.#flushSoon()
+        this.#flushSoon()
       })
       this.#letGo(held)
     } catch (error) {
@@ -176,13 +178,18 @@ export class Intake {
   }
 
   #flushSoon(): void {
-    const { settleLingerMs } = this.#context.driver.capabilities.limits
-    if (settleLingerMs > 0) this.#context.clock.after(settleLingerMs, this.#flush)
-    else queueMicrotask(this.#flush)
+    const { settleBatch, settleLingerMs } = this.#context.driver.capabilities.limits
+    const { length } = this.#pending
+    if (settleLingerMs === 0) {
+      if (length === 1) queueMicrotask(this.#flush)
+    } else if (length === settleBatch) this.#flush()
+    else this.#linger ??= this.#context.clock.after(settleLingerMs, this.#flush)
   }
 
   readonly #flush = (): void => {
     const { settleBatch } = this.#context.driver.capabilities.limits
+    this.#linger?.()
+    this.#linger = undefined
     const pending = this.#pending
     this.#pending = []
     for (let at = 0; at < pending.length; at += settleBatch)

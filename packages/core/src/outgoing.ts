@@ -90,7 +90,7 @@ function encode<T>(
     return {
       delayMs: 0,
       message: {
-        id: uuidv7(),
+        id: uuidv7(now),
         body: bytes,
         headers: NO_HEADERS,
         timestamp: now,
@@ -119,7 +119,7 @@ function encode<T>(
   return {
     delayMs: delay(at, options, limits),
     message: {
-      id: options.id === undefined ? uuidv7() : printable(at, 'id', options.id),
+      id: options.id === undefined ? uuidv7(now) : printable(at, 'id', options.id),
       body: bytes,
       headers: options.headers === undefined ? NO_HEADERS : headers(at, options.headers, limits),
       timestamp: now,

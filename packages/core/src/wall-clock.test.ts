@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { memory, memoryFaults } from '../../adapter-memory/src/index.js'
+import { never, ORDERS, outgoing } from '../../adapter-memory/test-support.js'
 import type { Clock } from './clock.js'
 import { systemClock } from './clock.js'
 import { createBroker } from './create-broker.js'
 import { DeadlineSignals } from './deadline-signals.js'
 import { defineQueue } from './define-queue.js'
-import type { Driver, QueueSpec } from './driver.js'
+import type { Driver } from './driver.js'
 import { MsgloopError } from './error.js'
 import { manualClock } from './testing/index.js'
 
@@ -75,11 +76,11 @@ describe.each([
   test('a receive waits for as long as it was told, also after a message it could not show', async () => {
     const { clock, set, driver, broker } = setUp()
     opened.push(broker)
-    const queue = broker.queue(defineQueue<number>('q'))
+    const queue = broker.queue(defineQueue<number>(ORDERS.name))
     const received = fate(queue.receive({ wait: '5s' }))
     await clock.advance(1_000)
     set(byMs)
-    await sendUndecodable(driver, 'q')
+    await sendUndecodable(driver)
     await clock.advance(3_999)
     expect(received()).toBe('pending')
     await clock.advance(1)
@@ -165,26 +166,11 @@ describe.each([
   })
 })
 
-async function sendUndecodable(driver: Driver, queue: string): Promise<void> {
-  const spec: QueueSpec = {
-    kind: 'queue',
-    role: 'work',
-    name: queue,
-    deadLetter: `${queue}.dlq`,
-    leaseMs: 30_000,
-    dedupWindowMs: 0,
-    order: 'none',
-    lanes: false,
-  }
-  const { signal } = new AbortController()
-  const sender = await driver.openSender(spec, signal)
-  const message = {
-    id: 'bad',
-    body: Buffer.from('{"cut": '),
-    headers: {},
-    timestamp: 0,
-    contentType: 'application/json',
-  }
-  expect(await sender.send([{ message, delayMs: 0 }], signal)).toEqual([])
+async function sendUndecodable(driver: Driver): Promise<void> {
+  const sender = await driver.openSender(ORDERS, never)
+  const body = Buffer.from('{"cut": ')
+  expect(await sender.send([outgoing('bad', 0, { body, contentType: 'application/json' })], never)).toEqual(
+    [],
+  )
   await sender.close()
 }

@@ -143,6 +143,7 @@ export const deadLetterListCases: readonly Case[] = [
     id: 'D5-filter',
     clauses: ['D5'],
     name: 'dead letters are filtered by id, error with wildcards, reason, key and time, all of them together',
+    timeoutMs: 40_000,
     async run(t) {
       const queue = await t.queue()
       await deadLetterAll(t, queue, ['t1', 'd1'], (id) => `key-${id}`)
@@ -175,7 +176,7 @@ export const deadLetterListCases: readonly Case[] = [
     id: 'D5-page',
     clauses: ['D5'],
     name: 'a long list comes whole and each entry once, or as far as its limit, oldest first',
-    timeoutMs: 40_000,
+    timeoutMs: 60_000,
     async run(t) {
       const queue = await t.queue()
       const all = Array.from({ length: 250 }, (_, n) => `e${n}`)

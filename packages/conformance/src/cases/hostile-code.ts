@@ -96,6 +96,7 @@ export const hostileCodeCases: readonly Case[] = [
         },
       )
       const runs = t.consume(queue, undefined, {
+        concurrency: PRINTABLE.length,
         onError: () => {
           thrown.push(hostile(PRINTABLE[thrown.length % PRINTABLE.length] ?? ''))
           throw thrown.at(-1)

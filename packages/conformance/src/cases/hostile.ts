@@ -33,14 +33,15 @@ export function hostile(kind: string): unknown {
   }
 }
 
+/** Of many alike only the first may be put into words, so one that has none comes first. */
 export const HOSTILE: readonly string[] = [
+  'no-text',
   'undefined',
   'null',
   'string',
   'number',
   'frozen',
   'getters',
-  'no-text',
   'symbol',
   'proxy',
   'cause',

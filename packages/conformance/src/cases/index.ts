@@ -14,7 +14,7 @@ import { networkCases } from './network.js'
 import { receiveCases } from './receive.js'
 import { receiveUnstorableCases } from './receive-unstorable.js'
 import { replayCases } from './replay.js'
-import { replayFailureCases } from './replay-failures.js'
+import { replaySharedCases } from './replay-shared.js'
 import { retryCases } from './retry.js'
 import { retryWaitCases } from './retry-wait.js'
 import { sendCases } from './send.js'
@@ -45,7 +45,7 @@ export const cases: readonly Case[] = [
   ...deadLetterCases,
   ...deadLetterListCases,
   ...replayCases,
-  ...replayFailureCases,
+  ...replaySharedCases,
   ...waitingCases,
   ...closeCases,
   ...lifecycleCases,

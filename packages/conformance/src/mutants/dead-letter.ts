@@ -1,4 +1,4 @@
-import type { WireMessage } from '@msgloop/core/driver'
+import type { Admin, BrowsePage, Source, WireMessage } from '@msgloop/core/driver'
 import { BOOK_HEADERS, RESERVED_PREFIX } from '@msgloop/core/driver'
 import { decorate } from '../decorate.js'
 import { copyOf, withVerdict } from './carry-out.js'
@@ -12,6 +12,25 @@ const moving =
     withVerdict(driver, 'move', async (work) => {
       await work.send({ message: change(copyOf(work), work.message), delayMs: 0 }, work.verdict.to)
       await work.settle({ kind: 'ack' })
+    })
+
+/** Looks without taking, and shows other pages than the broker has. */
+const showing =
+  (
+    change: (page: BrowsePage, source: Source, admin: Admin) => BrowsePage | Promise<BrowsePage>,
+  ): Mutant['make'] =>
+  () =>
+  (driver) =>
+    decorate(driver, {
+      admin: (inner) =>
+        inner.browse
+          ? {
+              async browse(source, limit, cursor, signal) {
+                const page = await inner.browse?.(source, limit, cursor, signal)
+                return await change(page ?? { entries: [] }, source, inner)
+              },
+            }
+          : {},
     })
 
 const without = (headers: WireMessage['headers'], drop: (name: string) => boolean): WireMessage['headers'] =>
@@ -137,54 +156,25 @@ export const deadLetterMutants: readonly Mutant[] = [
     fault: 'lists the newest entry first',
     seenIn: 'D5: oldest first',
     caughtBy: ['D5-look', 'D5-browse'],
-    make: () => (driver) =>
-      decorate(driver, {
-        admin: ({ browse }) =>
-          browse
-            ? {
-                async browse(source, limit, cursor, signal) {
-                  const page = await browse.call(driver.admin, source, limit, cursor, signal)
-                  return { ...page, entries: [...page.entries].reverse() }
-                },
-              }
-            : {},
-      }),
+    make: showing((page) => ({ ...page, entries: [...page.entries].reverse() })),
   },
   {
     id: 'browse-skips',
     fault: 'skips an entry at the end of each page',
     seenIn: 'H3: a listing limited to 10',
     caughtBy: ['D5-page', 'D5-browse'],
-    make: () => (driver) =>
-      decorate(driver, {
-        admin: ({ browse }) =>
-          browse
-            ? {
-                async browse(source, limit, cursor, signal) {
-                  const page = await browse.call(driver.admin, source, limit, cursor, signal)
-                  return page.cursor === undefined ? page : { ...page, entries: page.entries.slice(0, -1) }
-                },
-              }
-            : {},
-      }),
+    make: showing((page) =>
+      page.cursor === undefined ? page : { ...page, entries: page.entries.slice(0, -1) },
+    ),
   },
   {
     id: 'browse-takes',
     fault: 'takes away what it was only to show',
     seenIn: 'H15: a peek that consumes',
     caughtBy: ['D5-look', 'D5-browse', 'D6-dry-run'],
-    make: () => (driver) =>
-      decorate(driver, {
-        admin: ({ browse }) =>
-          browse
-            ? {
-                async browse(source, limit, cursor, signal) {
-                  const page = await browse.call(driver.admin, source, limit, cursor, signal)
-                  await driver.admin.purge(source, signal)
-                  return page
-                },
-              }
-            : {},
-      }),
+    make: showing(async (page, source, admin) => {
+      await admin.purge(source, new AbortController().signal)
+      return page
+    }),
   },
 ]
