@@ -79,14 +79,16 @@ const PROFILES: Readonly<Record<Emulated, Profile>> = {
     ...memory,
     limits: {
       ...memory.limits,
-      bodyBytes: MIB, // §4.1m: "keep ≤ 1 MiB"
-      delayResolutionMs: 100, // §4.2: the mover runs every 100 ms
-      receiveBatch: 200, // §4.1o: COUNT
-      settleBatch: 200, // §4.1o
+      bodyBytes: 4 * MIB, // as adapter-redis-streams declares: the server stands still while it copies
+      delayResolutionMs: 1, // as adapter-redis-streams declares
+      sendBatch: 500, // as adapter-redis-streams declares
+      sendBatchBytes: 4 * MIB, // as adapter-redis-streams declares
+      receiveBatch: 256, // §4.1o: COUNT
+      settleBatch: 500, // §4.1o
     },
     retry: 'copy', // §4.1d: moved to the sorted set and added again
-    releaseCounts: true, // §5.9: before 8.8
-    stats: ['ready', 'inFlight', 'delayed', 'oldestAgeMs'], // §4.1n: the consumer count includes dead ones
+    releaseCounts: false, // a script gives back uncounted
+    stats: ['ready', 'inFlight', 'delayed', 'oldestAgeMs', 'consumers'],
   }),
 }
 

@@ -1,3 +1,4 @@
+import { manualClock } from '@msgloop/core/testing'
 import { expect, test } from 'vitest'
 import {
   ack,
@@ -6,6 +7,7 @@ import {
   ids,
   never,
   ORDERS,
+  ORDERS_DLQ,
   openReceiver,
   outgoing,
   release,
@@ -167,3 +169,27 @@ test('leases and delays end by the clock, in the order they were due, even where
   await sender.send([outgoing('sent')], never)
   expect(ids(await take(orders))).toEqual(['sooner', 'leased', 'later', 'sent'])
 })
+
+test.each([-3_600_000, 3_600_000])(
+  'leases and delays last as long as they were given for, though the wall clock is set by %i ms',
+  async (byMs) => {
+    const clock = manualClock()
+    let offMs = 0
+    const wall = { ...clock, now: () => clock.now() + offMs }
+    const driver = memory({ clock: wall })
+    await driver.admin.declare(ORDERS_DLQ, never)
+    await driver.admin.declare(ORDERS, never)
+    const sender = await driver.openSender(ORDERS, never)
+    await sender.send([outgoing('leased'), outgoing('delayed', 5_000)], never)
+    const [first, second] = [
+      await openReceiver(driver, ORDERS, { leaseMs: 5_000 }),
+      await openReceiver(driver, ORDERS),
+    ]
+    await takeOne(first)
+    offMs = byMs
+    await clock.advance(4_999)
+    expect(ids(await take(second))).toEqual([])
+    await clock.advance(1)
+    expect(ids(await take(second)).sort()).toEqual(['delayed', 'leased'])
+  },
+)

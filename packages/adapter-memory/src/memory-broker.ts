@@ -7,13 +7,16 @@ export class MemoryBroker implements Site {
   /** `memory:`, or `memory://<name>`. */
   readonly address: string
   readonly clock: Clock
+  /** The one it was made with. */
+  readonly given: Clock
   readonly profile: Profile
   readonly #queues = new Map<string, QueueState>()
 
   constructor(address: string, profile: Profile, clock: Clock) {
     this.address = address
     this.profile = profile
-    this.clock = clock
+    this.given = clock
+    this.clock = steady(clock)
   }
 
   queue(name: string): QueueState | undefined {
@@ -45,5 +48,15 @@ export class MemoryBroker implements Site {
   /** Nobody is connected: stops all timers. Delays go on by the clock; the first touch sets timers again. */
   rest(): void {
     for (const queue of this.#queues.values()) queue.rest()
+  }
+}
+
+/** Epoch ms that go on evenly: setting the wall clock neither ends nor stretches a lease or a delay. */
+function steady(clock: Clock): Clock {
+  const origin = clock.now() - clock.elapsed()
+  return {
+    now: () => Math.floor(origin + clock.elapsed()),
+    elapsed: () => clock.elapsed(),
+    after: (ms, fn) => clock.after(ms, fn),
   }
 }

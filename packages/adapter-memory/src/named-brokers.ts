@@ -23,7 +23,7 @@ export function joinBroker(name: string, profile: Profile, clock: Clock): Memory
     brokers.set(name, named)
   }
   const { broker } = named
-  const differs = broker.profile !== profile ? 'emulate' : broker.clock !== clock ? 'clock' : undefined
+  const differs = broker.profile !== profile ? 'emulate' : broker.given !== clock ? 'clock' : undefined
   if (differs)
     throw new DriverError(
       'INVALID',

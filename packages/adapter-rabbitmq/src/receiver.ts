@@ -69,7 +69,8 @@ export class RabbitmqReceiver implements Receiver<Token> {
   /** What the broker waits for an answer to, in the order of delivery. */
   readonly #outstanding = new Set<Token>()
   #consumerTag = ''
-  #answeredAt = 0
+  /** By the clock's `elapsed`. */
+  #answeredAt = Number.NEGATIVE_INFINITY
   /** Answers in separate frames, each within `LINGER_MS` of the one before. */
   #burst = 0
   #cause: unknown
@@ -220,14 +221,14 @@ export class RabbitmqReceiver implements Receiver<Token> {
   }
 
   #noteAnswer(): void {
-    const now = systemClock.now()
+    const now = systemClock.elapsed()
     this.#burst = now - this.#answeredAt > LINGER_MS ? 1 : this.#burst + 1
     this.#answeredAt = now
   }
 
   /** Gives the broker time to carry out the answers it has only put aside. */
   async #linger(): Promise<void> {
-    const left = this.#answeredAt + LINGER_MS - systemClock.now()
+    const left = this.#answeredAt + LINGER_MS - systemClock.elapsed()
     if (this.#burst >= PUT_ASIDE && left > 0 && !this.#lost) await sleep(systemClock, left, this.#gone.signal)
   }
 

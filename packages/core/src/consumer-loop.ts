@@ -32,7 +32,6 @@ const POLL_MS = 20_000
 const DRAIN_MS = 1_000
 /** Errors that time alone will not mend: the consumer ends. */
 const FATAL = new Set(['DRIFT', 'UNSUPPORTED', 'INVALID', 'CLOSED'])
-
 const KNOWN: readonly (keyof ConsumeOptions)[] = [
   'concurrency',
   'prefetch',
@@ -217,7 +216,7 @@ export class ConsumerLoop<T> implements Consumer {
         this.#parked = false
         continue
       }
-      // If any goes on, the next intake is a reduced one again: under load there would be one after the other.
+      // If any goes on, the next intake is reduced again, and under load there would be no end of them.
       if (this.#regrowing) await within(this.#context.clock, DRAIN_MS, this.#idle())
       this.#regrowing = false
       // Handlers of the intake before hold their places: fetching for them too would take from other consumers.
@@ -342,11 +341,13 @@ export class ConsumerLoop<T> implements Consumer {
       const judged = deadLetter(this.#context, this.#resolved.definition, book, decoded.reason, decoded)
       return await this.#end(held, judged, book)
     }
-    const at = this.#context.clock.now()
+    const { clock } = this.#context
+    const at = clock.now()
+    const begun = clock.elapsed()
     if (flow.hasSubscribers) this.#started(held, book)
     const message = new Incoming(held, book, decoded.body, this.queue)
-    const outcome = await runHandler(this.#run, message, held, this.#context.clock, this.#handlerTimeoutMs)
-    const durationMs = this.#context.clock.now() - at
+    const outcome = await runHandler(this.#run, message, held, clock, this.#handlerTimeoutMs)
+    const durationMs = Math.floor(clock.elapsed() - begun)
     if (!this.#running.has(held)) return
     const judged = outcome.ok
       ? ACK

@@ -12,7 +12,7 @@ import type { Duration } from './duration.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import type { Intake } from './intake.js'
-import { onSignal } from './on-signal.js'
+import { assertCatchable, onSignal } from './on-signal.js'
 import { oneOf, onlyKnown, positiveInteger } from './options.js'
 import type { Queue } from './queue.js'
 import { QueueHandle } from './queue-handle.js'
@@ -162,14 +162,14 @@ class DriverBroker implements Broker {
 
   async health(options: { readonly timeout?: Duration } = {}): Promise<Health> {
     const { clock } = this.#context
-    const at = clock.now()
+    const at = clock.elapsed()
     const known = { broker: this.name, address: this.#driver.address }
     try {
       await this.connect({ timeout: options.timeout ?? '5s' })
-      return { status: 'up', ...known, latencyMs: clock.now() - at }
+      return { status: 'up', ...known, latencyMs: Math.floor(clock.elapsed() - at) }
     } catch (error) {
       const wrapped = wrap(this.#driver, { action: 'connect' }, error)
-      return { status: 'down', ...known, latencyMs: clock.now() - at, error: wrapped }
+      return { status: 'down', ...known, latencyMs: Math.floor(clock.elapsed() - at), error: wrapped }
     }
   }
 
@@ -208,6 +208,8 @@ class DriverBroker implements Broker {
 
   closeOn(...signals: NodeJS.Signals[]): void {
     this.#context.assertOpen()
+    // All or none: a call that throws has changed nothing.
+    for (const signal of signals) assertCatchable(signal)
     for (const signal of signals) this.#signals.add(onSignal(signal, () => this.close()))
   }
 }

@@ -17,6 +17,7 @@ import type { Held } from './held.js'
 import { checkQueueName } from './names.js'
 import { onlyKnown, positiveInteger } from './options.js'
 import type { Queue } from './queue.js'
+import { isA } from './reason.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { publishStep } from './steps.js'
 import { take } from './take.js'
@@ -27,6 +28,8 @@ const REPLAY: readonly (keyof ReplayOptions)[] = ['dryRun', 'limit', 'rate', 'to
 const LIST_LIMIT = 1_000
 const PAGE = 100
 const CALL_MS = 30_000
+/** What failed one entry so will fail the others. They are still there: replay them in another run. */
+const HOPELESS: ReadonlySet<string> = new Set(['CLOSED', 'CONNECTION_LOST', 'UNREACHABLE'])
 
 /** Lists, replays and removes the dead letters of one queue. */
 export class DeadLetterShelf<T> implements DeadLetters<T> {
@@ -73,6 +76,7 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
       options.rate === undefined ? undefined : positiveInteger(`${at}: option "rate"`, options.rate)
     const tally = { replayed: 0, kept: 0, failed: 0, reasons: {} as Partial<Record<DeadReason, number>> }
     let firstFailure: unknown
+    let hopeless: MsgloopError | undefined
     /** What this run moved and came back, as it failed again: it is not moved twice. */
     const moved = new Set<string>()
     const wanted = (entry: DeadLetter<T>): boolean => {
@@ -92,13 +96,17 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
     await take(this.#context, this.#dead, options.signal, async (batch) => {
       const moves: Promise<void>[] = []
       for (const held of batch) {
+        this.#context.assertOpen()
+        if (hopeless) break
         const entry = readDeadLetter(this.#source, held.delivery)
         if (moved.has(`${entry.replays} ${entry.id}`)) continue
+        // Whatever of it fails makes room for others: else entries that cannot be moved would bar the way.
+        if (tally.replayed >= limit) await Promise.all(moves.splice(0))
         if (!wanted(entry)) {
           tally.kept++
           continue
         }
-        if (rate !== undefined) await pace.next(options.signal)
+        if (rate !== undefined && !held.lost) await pace.next(options.signal)
         if (options.signal?.aborted) break
         tally.replayed++
         moved.add(`${entry.replays + 1} ${entry.id}`)
@@ -106,10 +114,12 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
           tally.replayed--
           tally.failed++
           firstFailure ??= error
+          if (isA(error, MsgloopError) && HOPELESS.has(error.code)) hopeless ??= error
         })
         moves.push(move)
       }
       await Promise.all(moves)
+      if (hopeless) throw hopeless
       return tally.replayed < limit
     })
     if (tally.failed > 0 && tally.replayed === 0) throw firstFailure
@@ -206,7 +216,7 @@ class Pace {
   }
 
   async next(signal: AbortSignal | undefined): Promise<void> {
-    const now = this.#context.clock.now()
+    const now = this.#context.clock.elapsed()
     this.#due = Math.max(this.#due, now)
     const wait = this.#due - now
     this.#due += this.#everyMs

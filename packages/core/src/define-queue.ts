@@ -89,6 +89,8 @@ const KNOWN: readonly (keyof QueueOptions<unknown>)[] = [
 
 /** The broker's own limit lies above; see `DELIVERY_LIMIT`. */
 const MOST_DELIVERIES = 300
+/** Each attempt is a hand-over, and some must be left for those whose process died. */
+const MOST_ATTEMPTS = 290
 
 const GUARANTEES: readonly Guarantee[] = ['at-most-once', 'at-least-once', 'exactly-once']
 
@@ -119,6 +121,7 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
       'INVALID',
       `${at}: option "retry" takes exponential(), linear(), fixed(), immediate() or custom()`,
     )
+  upTo(MOST_ATTEMPTS, `${at}: "attempts" of option "retry"`, retry.attempts)
   const { schema, codec, failFast, retryIf } = options
   if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function')
     throw new MsgloopError(

@@ -52,11 +52,14 @@ export const flow = channel('msgloop:flow')
  */
 export function onFlow(listener: (event: FlowEvent) => void): () => void {
   // Only `publishStep` publishes here, and only flow events.
+  let warned = false
   const receive = (event: unknown): void => {
     try {
       listener(event as FlowEvent)
     } catch (error) {
-      // Thrown from here it would end the process.
+      // Thrown from here it would end the process; told each time it would flood the log.
+      if (warned) return
+      warned = true
       process.emitWarning(`a listener of onFlow threw: ${reasonOf(error)}`, { code: 'MSGLOOP_FLOW' })
     }
   }

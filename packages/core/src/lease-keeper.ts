@@ -1,5 +1,6 @@
 import type { CancelTimer } from './clock.js'
 import type { Context } from './context.js'
+import { bounded } from './context.js'
 import type { Receiver } from './driver.js'
 import { MsgloopError } from './error.js'
 import type { Held } from './held.js'
@@ -80,7 +81,8 @@ export class LeaseKeeper {
         'UNSUPPORTED',
         `${this.#what()}: ${this.#context.driver.name} cannot extend a lease; it lasts as long as the connection`,
       )
-    const failures = await this.#receiver.extend([held.delivery.token], leaseMs)
+    const renewal = this.#receiver.extend([held.delivery.token], leaseMs)
+    const failures = await this.#answered(renewal, this.#options.leaseMs)
     const failure = failures[0]
     if (failure) throw this.#failed([held], failure.error)
     held.leasedAt = this.#context.clock.elapsed() + leaseMs - this.#options.leaseMs
@@ -101,6 +103,7 @@ export class LeaseKeeper {
       this.#renewing = this.#renew(due, now, this.#receiver.extend.bind(this.#receiver))
       await this.#renewing
       this.#renewing = undefined
+      for (const held of due) if (!held.settling) this.check(held)
     }
     this.#timer = undefined
     this.wake()
@@ -111,9 +114,12 @@ export class LeaseKeeper {
     for (let at = 0; at < due.length; at += settleBatch) {
       const batch = due.slice(at, at + settleBatch)
       try {
-        const failures = await extend(
-          batch.map((held) => held.delivery.token),
-          this.#options.leaseMs,
+        const failures = await this.#answered(
+          extend(
+            batch.map((held) => held.delivery.token),
+            this.#options.leaseMs,
+          ),
+          Math.min(...batch.map((held) => held.leasedAt)) + this.#options.leaseMs - now,
         )
         const failed = new Map(failures.map(({ index, error }) => [index, error]))
         batch.forEach((held, index) => {
@@ -124,6 +130,14 @@ export class LeaseKeeper {
         this.#failed(batch, error)
       }
     }
+  }
+
+  /**
+   * A settlement waits for the renewal under way, so that has an end: when the lease is over, a renewal
+   * that was not answered can undo nothing any more.
+   */
+  #answered<R>(renewal: Promise<R>, untilOverMs: number): Promise<R> {
+    return bounded(this.#context, Math.max(0, untilOverMs) + 1, this.#what(), undefined, () => renewal)
   }
 
   /** Anything but a lost lease is tried again at the next tick, while the lease lasts. */

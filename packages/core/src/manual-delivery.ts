@@ -21,7 +21,9 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
   readonly #resolved: ResolvedQueue<T>
   readonly #mine: Held
   readonly #pages: Book
+  /** Epoch ms, and by the clock's `elapsed`. */
   readonly #since: number
+  readonly #begun: number
   #settled: { verb: string; done: Promise<void> } | undefined
 
   constructor(context: Context, resolved: ResolvedQueue<T>, held: Held, book: Book, body: T) {
@@ -31,6 +33,7 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
     this.#mine = held
     this.#pages = book
     this.#since = context.clock.now()
+    this.#begun = context.clock.elapsed()
   }
 
   ack(): Promise<void> {
@@ -58,11 +61,10 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
 
   #fail(error: unknown, how: { final?: boolean; delayMs?: number | undefined }): Judgement {
     const { definition, spec } = this.#resolved
-    const now = this.#context.clock.now()
     return judgeFailure(this.#context, definition, spec.role, this.#pages, {
       error,
       at: this.#since,
-      durationMs: now - this.#since,
+      durationMs: Math.floor(this.#context.clock.elapsed() - this.#begun),
       consumer: CONSUMER,
       ...how,
     })

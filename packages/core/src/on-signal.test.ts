@@ -90,6 +90,11 @@ test('with nobody left to wait for it, a signal is heard by msgloop no more', as
   expect(listeners()).toBe(0)
 })
 
+test('closeOn with one bad signal among good ones listens to none of them', () => {
+  expect(() => open().closeOn(SIGNAL, 'SIGKILL')).toThrow(/SIGKILL/)
+  expect(listeners()).toBe(0)
+})
+
 test.each(['SIGKILL', 'SIGSTOP', 'SIGNOPE', 'sigterm', 'toString', '', 15, undefined, null])(
   'closeOn refuses %j, which no process can catch, as INVALID',
   (signal) => {

@@ -12,15 +12,17 @@ interface Waiting {
 const waiting = new Map<NodeJS.Signals, Waiting>()
 const UNCATCHABLE = ['SIGKILL', 'SIGSTOP']
 
+/** @throws MsgloopError `INVALID` for what is no signal, or cannot be caught */
+export function assertCatchable(signal: NodeJS.Signals): void {
+  if (Object.hasOwn(constants.signals, signal) && !UNCATCHABLE.includes(signal)) return
+  throw new MsgloopError('INVALID', `closeOn: "${String(signal)}" is no signal that a process can catch`)
+}
+
 /**
  * Calls `close` when `signal` arrives, and lets the signal end the process once all that wait for it are
  * closed. Returns a function that takes `close` back.
- *
- * @throws MsgloopError `INVALID` for what is no signal, or cannot be caught
  */
 export function onSignal(signal: NodeJS.Signals, close: Close): () => void {
-  if (!Object.hasOwn(constants.signals, signal) || UNCATCHABLE.includes(signal))
-    throw new MsgloopError('INVALID', `closeOn: "${String(signal)}" is no signal that a process can catch`)
   const { closers } = waiting.get(signal) ?? listen(signal)
   closers.add(close)
   return () => {

@@ -7,7 +7,7 @@ import { RESERVED_PREFIX } from './headers.js'
 import { uuidv7 } from './id.js'
 import { oneOf, onlyKnown } from './options.js'
 import type { SendOptions } from './queue.js'
-import { reasonOf } from './reason.js'
+import { isA, reasonOf } from './reason.js'
 import { validate } from './validate.js'
 
 const KNOWN: readonly (keyof SendOptions)[] = [
@@ -229,7 +229,7 @@ function refuseInvalid(at: string, problem: string | undefined): void {
 }
 
 function rejected(at: string, error: unknown): MsgloopError {
-  if (error instanceof MsgloopError)
+  if (isA(error, MsgloopError))
     return new MsgloopError(error.code, error.message, {
       outcome: 'rejected',
       ...(error.cause !== undefined && { cause: error.cause }),

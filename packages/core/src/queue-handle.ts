@@ -59,12 +59,12 @@ export class QueueHandle<T> implements Queue<T> {
       await this.link.send(outgoing, options?.signal)
       return message.id
     }
-    const at = this.#context.clock.now()
+    const at = this.#context.clock.elapsed()
     await this.link.send(outgoing, options?.signal)
     publishStep(this.#context, message, {
       step: 'sent',
       queue: this.name,
-      durationMs: this.#context.clock.now() - at,
+      durationMs: Math.floor(this.#context.clock.elapsed() - at),
       ...(delayMs > 0 && { delayMs }),
     })
     return message.id
@@ -82,21 +82,15 @@ export class QueueHandle<T> implements Queue<T> {
       })
     return await Promise.all(
       items.map(async (item): Promise<SendResult> => {
+        let id: string | undefined
         try {
-          if (typeof item !== 'object' || item === null)
-            throw new MsgloopError(
-              'INVALID',
-              `sendBatch to queue "${this.name}": an item is not { body, … }`,
-              {
-                outcome: 'rejected',
-              },
-            )
-          const { body, ...rest } = item
+          const { body, ...rest } = this.#readItem(item)
+          id = rest.id
           return { ok: true, id: await this.send(body, { ...rest, ...options }) }
         } catch (error) {
           return {
             ok: false,
-            id: item?.id,
+            id,
             error: wrap(this.#context.driver, { action: 'send to', queue: this.name }, error, 'unknown'),
           }
         }
@@ -195,6 +189,21 @@ export class QueueHandle<T> implements Queue<T> {
   async delete(): Promise<void> {
     await this.#call('delete', (signal) => this.#context.driver.admin.delete(this.#resolved.spec, signal))
     this.#context.topology.forget(this.name)
+  }
+
+  /** A copy: whatever getters of it throw, they throw here. */
+  #readItem(item: BatchItem<T>): BatchItem<T> {
+    const refused = (cause?: unknown): MsgloopError =>
+      new MsgloopError('INVALID', `sendBatch to queue "${this.name}": an item is not { body, … }`, {
+        outcome: 'rejected',
+        ...(cause !== undefined && { cause }),
+      })
+    if (typeof item !== 'object' || item === null) throw refused()
+    try {
+      return { ...item }
+    } catch (error) {
+      throw refused(error)
+    }
   }
 
   async #call<R>(action: string, call: (signal: AbortSignal) => Promise<R>): Promise<R> {

@@ -19,6 +19,8 @@ const DEFAULT_RETENTION_MS = 14 * 86_400_000
  * one number for every queue, as brokers do not let it change, and definitions do.
  */
 const DELIVERY_LIMIT = 400
+/** Hand-overs beyond its attempts that a message has at least. */
+const SPARE_DELIVERIES = 10
 /** Where every deploy, pause and look counts as a hand-over, many say nothing about a crash. */
 const RELEASES_FACTOR = 10
 
@@ -53,12 +55,7 @@ export function resolveQueue<T>(
   return {
     definition,
     middleware,
-    maxDeliveries:
-      definition.maxDeliveries ??
-      Math.min(
-        Math.max(10, 3 * definition.retry.attempts) * (capabilities.releaseCounts ? RELEASES_FACTOR : 1),
-        DELIVERY_LIMIT / 2,
-      ),
+    maxDeliveries: definition.maxDeliveries ?? defaultDeliveries(definition, capabilities),
     maxLeaseMs: definition.maxLeaseMs ?? Math.min(DEFAULT_MAX_LEASE_MS, leaseMs),
     spec: {
       ...shared,
@@ -77,6 +74,14 @@ export function resolveQueue<T>(
       retentionMs: definition.deadLetterRetentionMs ?? DEFAULT_RETENTION_MS,
     },
   }
+}
+
+function defaultDeliveries(
+  { retry }: Pick<QueueDefinition<unknown>, 'retry'>,
+  { releaseCounts }: Capabilities,
+): number {
+  const many = Math.max(10, 3 * retry.attempts) * (releaseCounts ? RELEASES_FACTOR : 1)
+  return Math.max(retry.attempts + SPARE_DELIVERIES, Math.min(many, DELIVERY_LIMIT / 2))
 }
 
 /** The dead-letter queue of a queue, as a queue. */

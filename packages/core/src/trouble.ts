@@ -1,5 +1,5 @@
 import { MsgloopError } from './error.js'
-import { reasonOf } from './reason.js'
+import { isA, reasonOf } from './reason.js'
 
 /** Tells of trouble that no caller sees. Without a listener: a process warning, once per kind. */
 export class Trouble {
@@ -23,7 +23,7 @@ export class Trouble {
   }
 
   #warn(error: unknown): void {
-    const code = error instanceof MsgloopError ? error.code : 'UNKNOWN'
+    const code = isA(error, MsgloopError) ? error.code : 'UNKNOWN'
     if (this.#warned.has(code)) return
     this.#warned.add(code)
     const reason = reasonOf(error)

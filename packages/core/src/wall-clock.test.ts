@@ -2,12 +2,15 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { memory, memoryFaults } from '../../adapter-memory/src/index.js'
 import { never, ORDERS, outgoing } from '../../adapter-memory/test-support.js'
 import type { Clock } from './clock.js'
-import { systemClock } from './clock.js'
+import { sleep, systemClock } from './clock.js'
 import { createBroker } from './create-broker.js'
+import type { DeadLetter } from './dead-letters.js'
 import { DeadlineSignals } from './deadline-signals.js'
 import { defineQueue } from './define-queue.js'
 import type { Driver } from './driver.js'
-import { MsgloopError } from './error.js'
+import { MsgloopError, Reject } from './error.js'
+import { onFlow } from './flow.js'
+import { immediate } from './retry.js'
 import { manualClock } from './testing/index.js'
 
 const HOUR_MS = 3_600_000
@@ -138,6 +141,54 @@ describe.each([
     await clock.advance(1_000)
     expect(signals[0]?.reason).toMatchObject({ code: 'LEASE_LOST' })
     end()
+  })
+
+  test('a replay goes on at its rate', async () => {
+    const { clock, set, broker } = setUp()
+    opened.push(broker)
+    const queue = broker.queue(defineQueue<number>('q'))
+    const consumer = queue.consume(() => {
+      throw new Reject('no')
+    })
+    await queue.sendBatch([1, 2, 3, 4, 5].map((body) => ({ body })))
+    await clock.advance(100)
+    await consumer.close()
+    const replayed = fate(queue.deadLetters.replay({}, { rate: 1 }))
+    await clock.advance(2_000)
+    set(byMs)
+    await clock.advance(1_999)
+    expect(replayed()).toBe('pending')
+    await clock.advance(1)
+    expect(replayed()).toMatchObject({ replayed: 5 })
+  })
+
+  test('durations are told as they were', async () => {
+    const { clock, set, driver, broker } = setUp()
+    opened.push(broker)
+    const queue = broker.queue(defineQueue<number>('q', { retry: immediate({ attempts: 1 }) }))
+    const told = new Map<string, number | undefined>()
+    const stop = onFlow(({ step, durationMs }) => void told.set(step, durationMs))
+    const consumer = queue.consume(async () => {
+      await sleep(clock, 1_000)
+      throw new Error('always')
+    })
+    await consumer.ready
+    memoryFaults(driver).down()
+    const sent = queue.send(1)
+    await clock.advance(0)
+    set(byMs)
+    memoryFaults(driver).up()
+    await clock.advance(5_000)
+    await sent
+    set(byMs)
+    await clock.advance(5_000)
+    stop()
+    const entries: DeadLetter<number>[] = []
+    for await (const entry of queue.deadLetters.list()) entries.push(entry)
+    for (const ms of [entries[0]?.attempts[0]?.durationMs, told.get('sent'), told.get('dead-lettered')]) {
+      expect(ms).toBeGreaterThanOrEqual(0)
+      expect(ms).toBeLessThanOrEqual(6_000)
+    }
   })
 
   test('a call of a driver has all of its time, and no more', async () => {

@@ -1,7 +1,7 @@
 import type { Driver, SendOutcome } from './driver.js'
 import { DriverError } from './driver-error.js'
 import { MsgloopError } from './error.js'
-import { reasonOf } from './reason.js'
+import { isA, reasonOf } from './reason.js'
 
 /** What was being done, for the person who reads the error. */
 export interface Doing {
@@ -21,8 +21,8 @@ export function wrap(
   error: unknown,
   outcome?: SendOutcome,
 ): MsgloopError {
-  if (error instanceof MsgloopError) return error
-  const sorted = error instanceof DriverError ? error : driver.classify(error)
+  if (isA(error, MsgloopError)) return error
+  const sorted = isA(error, DriverError) ? error : driver.classify(error)
   const what = queue === undefined ? action : `${action} queue "${queue}"`
   const reason = reasonOf(error)
   return new MsgloopError(sorted.code, `${driver.name} at ${driver.address}: cannot ${what}: ${reason}`, {

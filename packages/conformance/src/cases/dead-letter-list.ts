@@ -15,6 +15,7 @@ export async function deadLetterAll(
   ids: readonly string[],
   key: (id: string) => string = () => 'k',
 ): Promise<void> {
+  const before = (await t.deadNow(queue)).length
   const runs = t.consume(
     queue,
     (_, message) => {
@@ -25,7 +26,7 @@ export async function deadLetterAll(
     { concurrency: 1 },
   )
   for (const id of ids) await queue.send({ id }, { id, key: key(id), headers: { from: id } })
-  await t.dead(queue, ids.length)
+  await t.dead(queue, before + ids.length)
   await runs.consumer.close()
 }
 

@@ -3,7 +3,7 @@ import type { FlowEvent, StandardSchema } from '@msgloop/core'
 import { defineQueue, immediate, MsgloopError, onFlow } from '@msgloop/core'
 import type { Case } from '../case.js'
 import { decorate } from '../decorate.js'
-import { sameMembers } from '../expect.js'
+import { sameMembers, wrong } from '../expect.js'
 import { HOSTILE, hostile } from './hostile.js'
 
 /** Throws what the body names: at once, later, or, for `fine`, nothing. */
@@ -22,8 +22,6 @@ const throwing: StandardSchema<unknown, string> = {
 
 const withLater = (kinds: readonly string[]): string[] => [...kinds, ...kinds.map((kind) => `later-${kind}`)]
 const KINDS = withLater(HOSTILE)
-/** Of a proxy that throws when it is asked anything, the core does ask: reported, and to be added here. */
-const PRINTABLE = withLater(HOSTILE.filter((kind) => kind !== 'proxy'))
 
 /** Application code besides the handler that throws what cannot even be printed. */
 export const hostileCodeCases: readonly Case[] = [
@@ -60,7 +58,7 @@ export const hostileCodeCases: readonly Case[] = [
     name: 'whatever a schema throws on send, the send is refused as INVALID, and its neighbours of a batch are sent',
     async run(t) {
       const queue = await t.queue<string>({ schema: throwing })
-      const items = ['fine', ...PRINTABLE].map((kind) => ({ body: kind, id: kind }))
+      const items = ['fine', ...KINDS].map((kind) => ({ body: kind, id: kind }))
       const results = await queue.sendBatch(items)
       for (const [n, result] of results.entries()) {
         const kind = items[n]?.id
@@ -76,6 +74,25 @@ export const hostileCodeCases: readonly Case[] = [
     },
   },
   {
+    id: 'S5-item-throws',
+    clauses: ['S5', 'S4'],
+    name: 'an item of a batch that throws when it is read is refused, and its neighbours are sent',
+    async run(t) {
+      const queue = await t.queue<string>()
+      const results = await queue.sendBatch([
+        { body: 'fine', id: 'fine' },
+        wrong(hostile('proxy')),
+        { body: 'fine', id: 'fine-too' },
+      ])
+      assert.deepEqual(
+        results.map((result) => (result.ok ? result.id : result.error.code)),
+        ['fine', 'INVALID', 'fine-too'],
+      )
+      const runs = t.consume(queue)
+      await t.count('messages', runs.list, 2)
+    },
+  },
+  {
     id: 'L7-listener-throws',
     clauses: ['L7'],
     name: 'whatever an onError throws, the trouble it was told of ends as it would have: every message is settled',
@@ -88,7 +105,7 @@ export const hostileCodeCases: readonly Case[] = [
             decorate(driver, {
               receiver: (inner) => ({
                 async settle(batch, signal) {
-                  if (thrown.length < PRINTABLE.length) throw new Error('not now')
+                  if (thrown.length < KINDS.length) throw new Error('not now')
                   return await inner.settle(batch, signal)
                 },
               }),
@@ -96,18 +113,18 @@ export const hostileCodeCases: readonly Case[] = [
         },
       )
       const runs = t.consume(queue, undefined, {
-        concurrency: PRINTABLE.length,
+        concurrency: KINDS.length,
         onError: () => {
-          thrown.push(hostile(PRINTABLE[thrown.length % PRINTABLE.length] ?? ''))
+          thrown.push(hostile(KINDS[thrown.length % KINDS.length] ?? ''))
           throw thrown.at(-1)
         },
       })
-      for (const [n] of PRINTABLE.entries()) await queue.send(n)
-      await t.count('throws of the listener', thrown, PRINTABLE.length)
+      for (const [n] of KINDS.entries()) await queue.send(n)
+      await t.count('throws of the listener', thrown, KINDS.length)
       await t.until(
         'every message to be handled',
         () => new Set(runs.ids()).size,
-        (size) => size === PRINTABLE.length,
+        (size) => size === KINDS.length,
       )
       await t.settled('the consumer to close', runs.consumer.close())
       await t.empty(queue)

@@ -77,4 +77,17 @@ export const replaySharedCases: readonly Case[] = [
       assert.deepEqual(await t.deadNow(first), [])
     },
   },
+  {
+    id: 'D6-limit-past-failures',
+    clauses: ['D6'],
+    name: 'entries whose queue is gone do not use up the limit of a replay: those behind them are replayed',
+    async run(t) {
+      const { first, second } = await shared(t, ['second-1', 'second-2', 'first-1', 'first-2', 'first-3'])
+      await second.delete()
+      assert.equal((await first.deadLetters.replay({}, { limit: 2 })).replayed, 2)
+      const runs = t.consume(first)
+      await t.count('replayed messages', runs.list, 2)
+      assert.equal((await t.dead(first, 3)).length, 3)
+    },
+  },
 ]

@@ -235,7 +235,7 @@ export const replayCases: readonly Case[] = [
   {
     id: 'D6-closed',
     clauses: ['D6', 'L3'],
-    name: 'a replay whose broker is closed ends, and loses nothing',
+    name: 'a replay whose broker is closed ends at once, however slow its rate, and loses nothing',
     async run(t) {
       const definition = t.define({ lease: '5s' })
       const queue = await t.open(definition)
@@ -243,10 +243,12 @@ export const replayCases: readonly Case[] = [
       await deadLetterAll(t, queue, all)
       const replaying = await t.open(definition)
       const runs = t.consume(queue)
-      const replay = replaying.deadLetters.replay({}, { rate: 30 }).catch((error: unknown) => error)
+      const replay = replaying.deadLetters.replay({}, { rate: 2 }).catch((error: unknown) => error)
       await t.count('replayed messages', runs.list, 3)
       await t.brokerOf(replaying).close({ timeout: 500 })
+      const closedAt = Date.now()
       await t.settled('the replay to end', replay)
+      between('ms until it ended', Date.now() - closedAt, 0, 3_000)
       await finish(t, queue, runs, all)
     },
   },

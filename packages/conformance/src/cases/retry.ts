@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { bytes, custom, exponential, fixed, immediate, Reject, RetryAfter } from '@msgloop/core'
 import type { Case } from '../case.js'
-import { sameBytes, sameMembers } from '../expect.js'
+import { refused, sameBytes, sameMembers } from '../expect.js'
 import { notEarly } from '../tolerance.js'
 import { pause } from '../wait.js'
 
@@ -10,6 +10,23 @@ class PaymentDeclined extends Error {
 }
 
 export const retryCases: readonly Case[] = [
+  {
+    id: 'T1-most',
+    clauses: ['T1', 'R9', 'S4'],
+    name: 'the most attempts that can be asked for are all run, and one more is refused',
+    timeoutMs: 60_000,
+    async run(t) {
+      await refused('291 attempts', () => t.define({ retry: immediate({ attempts: 291 }) }), 'INVALID')
+      const queue = await t.queue({ retry: immediate({ attempts: 290 }) })
+      const runs = t.consume(queue, () => {
+        throw new Error('always')
+      })
+      await queue.send({})
+      const [entry] = await t.dead(queue, 1)
+      assert.equal(entry?.reason, 'exhausted')
+      assert.equal(runs.list.length, 290)
+    },
+  },
   {
     id: 'T1-exact',
     clauses: ['T1', 'D1', 'D2'],
@@ -254,7 +271,7 @@ export const retryCases: readonly Case[] = [
     clauses: ['T7', 'T1'],
     name: 'past maxElapsed there is no further retry, whatever attempts are left',
     async run(t) {
-      const queue = await t.queue({ retry: fixed({ attempts: 1_000, delay: 100, maxElapsed: '1500ms' }) })
+      const queue = await t.queue({ retry: fixed({ attempts: 290, delay: 100, maxElapsed: '1500ms' }) })
       const runs = t.consume(queue, () => Promise.reject(new Error('always')))
       await queue.send({})
       const [entry] = await t.dead(queue, 1)
