@@ -1,0 +1,246 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import {
+  type BatchResultErrorEntry,
+  ChangeMessageVisibilityBatchCommand,
+  type ChangeMessageVisibilityBatchRequestEntry,
+  CreateQueueCommand,
+  DeleteMessageBatchCommand,
+  type DeleteMessageBatchRequestEntry,
+  DeleteQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  ListQueuesCommand,
+  type Message,
+  type QueueAttributeName,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  type SendMessageBatchRequestEntry,
+  SQSClient,
+} from '@aws-sdk/client-sqs'
+import { DriverError } from '@msgloop/core/driver'
+import { NodeHttpHandler } from '@smithy/node-http-handler'
+import { CallCounter, type CallKind } from './calls.js'
+import { noCredentials, untilAborted } from './errors.js'
+import type { Target } from './url.js'
+
+const REQUEST_MS = 20_000
+/** Beyond its own wait, for a poll to be answered. */
+const POLL_MARGIN_MS = 10_000
+/** A free connection is closed before the broker closes it, perhaps just under a request. */
+const IDLE_MS = 15_000
+
+export interface Poll {
+  readonly max: number
+  readonly waitSeconds: number
+  readonly visibilitySeconds: number
+}
+
+/**
+ * The calls of SQS that are needed, each once: sending again by itself is how the SDK duplicates messages.
+ * Polls have a client of their own: they would keep the others' connections busy waiting.
+ */
+export class Api {
+  readonly calls = new CallCounter()
+  readonly requests: SQSClient
+  readonly polls: SQSClient
+  readonly #target: Target
+  readonly #pollAgent: HttpAgent
+  readonly #polling = new Set<Promise<unknown>>()
+  /** Broker's clock minus ours, as its last answer told: whole seconds, so the broker's is never behind it. */
+  #offsetMs: number | undefined
+
+  constructor(target: Target) {
+    this.#target = target
+    const secure = !target.endpoint?.startsWith('http:')
+    this.requests = client(target, agentOf(secure, 128), REQUEST_MS)
+    this.#pollAgent = agentOf(secure, 1_024)
+    this.polls = client(target, this.#pollAgent, undefined)
+    this.polls.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args)
+        this.#readClock(result.response)
+        return result
+      },
+      { step: 'deserialize', priority: 'low' },
+    )
+  }
+
+  /** Epoch ms by the broker's clock; up to a second late, never early. */
+  now(): number {
+    return Date.now() + (this.#offsetMs ?? 0)
+  }
+
+  async send(QueueUrl: string, Entries: SendMessageBatchRequestEntry[], signal?: AbortSignal) {
+    const command = new SendMessageBatchCommand({ QueueUrl, Entries })
+    return failed(await this.#call('send', (options) => this.requests.send(command, options), signal))
+  }
+
+  async delete(QueueUrl: string, Entries: DeleteMessageBatchRequestEntry[], signal?: AbortSignal) {
+    const command = new DeleteMessageBatchCommand({ QueueUrl, Entries })
+    return failed(await this.#call('delete', (options) => this.requests.send(command, options), signal))
+  }
+
+  async setVisibility(
+    QueueUrl: string,
+    Entries: ChangeMessageVisibilityBatchRequestEntry[],
+    signal?: AbortSignal,
+  ) {
+    const command = new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })
+    return failed(await this.#call('visibility', (options) => this.requests.send(command, options), signal))
+  }
+
+  /** Cannot be aborted: what the broker hands to a connection that is gone stays hidden for its whole lease. */
+  async receive(QueueUrl: string, { max, waitSeconds, visibilitySeconds }: Poll): Promise<Message[]> {
+    const command = new ReceiveMessageCommand({
+      QueueUrl,
+      MaxNumberOfMessages: max,
+      WaitTimeSeconds: waitSeconds,
+      VisibilityTimeout: visibilitySeconds,
+      MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'DeadLetterQueueSourceArn'],
+      MessageAttributeNames: ['All'],
+    })
+    const late = AbortSignal.timeout(waitSeconds * 1_000 + POLL_MARGIN_MS)
+    const poll = this.#call('receive', () => this.polls.send(command, { abortSignal: late }))
+    this.#polling.add(poll)
+    try {
+      return (await poll).Messages ?? []
+    } catch (error) {
+      if (!late.aborted) throw error
+      const message = `sqs: ${this.#target.address} did not answer a request for messages`
+      throw new DriverError('TIMEOUT', message, { retryable: true, cause: error })
+    } finally {
+      this.#polling.delete(poll)
+    }
+  }
+
+  /** @throws the SDK's `QueueDoesNotExist` */
+  async urlOf(QueueName: string, signal?: AbortSignal): Promise<string> {
+    const command = new GetQueueUrlCommand({ QueueName })
+    const { QueueUrl } = await this.#call('other', (options) => this.requests.send(command, options), signal)
+    return QueueUrl ?? ''
+  }
+
+  async create(QueueName: string, Attributes: Record<string, string>, signal: AbortSignal): Promise<string> {
+    const command = new CreateQueueCommand({ QueueName, Attributes })
+    const { QueueUrl } = await this.#call('other', (options) => this.requests.send(command, options), signal)
+    return QueueUrl ?? ''
+  }
+
+  async attributes(QueueUrl: string, signal?: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    const AttributeNames: QueueAttributeName[] = ['All']
+    const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames })
+    const answer = await this.#call('other', (options) => this.requests.send(command, options), signal)
+    return answer.Attributes ?? {}
+  }
+
+  async remove(QueueUrl: string, signal: AbortSignal): Promise<void> {
+    const command = new DeleteQueueCommand({ QueueUrl })
+    await this.#call('other', (options) => this.requests.send(command, options), signal)
+  }
+
+  /** Proves that the broker answers. Who may not list queues has been answered, too. */
+  async greet(signal: AbortSignal): Promise<void> {
+    const command = new ListQueuesCommand({ MaxResults: 1, QueueNamePrefix: `${this.#target.prefix}msgloop` })
+    try {
+      await this.#call('other', (options) => this.requests.send(command, options), signal)
+    } catch (error) {
+      if (!(error instanceof Error) || !/^AccessDenied(Exception)?$/.test(error.name)) throw error
+    }
+  }
+
+  /** Polls under way end by themselves, and what they still bring can be given back; they hold up no exit. */
+  close(): void {
+    if (this.#polling.size === 0) {
+      this.#destroy()
+      return
+    }
+    for (const sockets of Object.values(this.#pollAgent.sockets))
+      for (const socket of sockets ?? []) socket.unref()
+    void Promise.allSettled(this.#polling).then(() => setTimeout(() => this.#destroy(), LINGER_MS).unref())
+  }
+
+  #destroy(): void {
+    this.requests.destroy()
+    this.polls.destroy()
+  }
+
+  async #call<T>(
+    kind: CallKind,
+    call: (options: { abortSignal?: AbortSignal }) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const options = signal ? { abortSignal: signal } : {}
+    this.calls[kind]++
+    try {
+      const first = call(options)
+      const all =
+        kind === 'send'
+          ? first
+          : first.catch((error: unknown) => this.#again(kind, error, () => call(options)))
+      return await untilAborted(all, signal)
+    } catch (error) {
+      if (error instanceof Error && error.name === 'CredentialsProviderError')
+        throw noCredentials(this.#target.address, error)
+      throw error
+    }
+  }
+
+  /**
+   * That a kept connection is gone is often noticed only by using it. HTTP lets a client make a request once more
+   * that may be made twice, which is every one here but a send.
+   */
+  #again<T>(kind: CallKind, error: unknown, call: () => Promise<T>): Promise<T> {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code !== 'ECONNRESET' && code !== 'EPIPE') return Promise.reject(error)
+    this.calls[kind]++
+    return call()
+  }
+
+  #readClock(response: unknown): void {
+    const headers: unknown = typeof response === 'object' && response && Reflect.get(response, 'headers')
+    const date: unknown = typeof headers === 'object' && headers && Reflect.get(headers, 'date')
+    const at = typeof date === 'string' ? Date.parse(date) : Number.NaN
+    if (Number.isNaN(at)) return
+    // Whole seconds, cut off: of all that were told, the latest is the nearest. It must not go back between the
+    // receipts of one message, or a hop would seem not to be over yet.
+    const offsetMs = at - Date.now()
+    const known = this.#offsetMs ?? Number.NEGATIVE_INFINITY
+    if (offsetMs > known || offsetMs < known - CLOCK_SET_MS) this.#offsetMs = offsetMs
+  }
+}
+
+/** The part of a second that is cut off, and the way of an answer. A clock that differs by more was set. */
+const CLOCK_SET_MS = 1_500
+
+/** After the last poll, for what it brought to be given back. */
+const LINGER_MS = 5_000
+
+function agentOf(secure: boolean, maxSockets: number): HttpAgent {
+  const options = { keepAlive: true, maxSockets, timeout: IDLE_MS }
+  return secure ? new HttpsAgent(options) : new HttpAgent(options)
+}
+
+function client(target: Target, agent: HttpAgent, requestTimeout: number | undefined): SQSClient {
+  return new SQSClient({
+    region: target.region,
+    ...(target.endpoint !== undefined && { endpoint: target.endpoint }),
+    ...(target.credentials && { credentials: target.credentials }),
+    maxAttempts: 1,
+    // A queue's URL names the host the broker believes it has, which a proxy or a container changes.
+    useQueueUrlAsEndpoint: false,
+    // TLS and TCP check what travels; one message found wrong here would take nine others along.
+    md5: false,
+    requestHandler: new NodeHttpHandler({
+      httpAgent: agent,
+      ...(agent instanceof HttpsAgent && { httpsAgent: agent }),
+      connectionTimeout: target.connectTimeoutMs,
+      ...(requestTimeout !== undefined && { requestTimeout, throwOnRequestTimeout: true }),
+    }),
+  })
+}
+
+/** A request whose entries all succeeded has no such list, or an empty one. */
+function failed({ Failed }: { Failed?: BatchResultErrorEntry[] | undefined }): BatchResultErrorEntry[] {
+  return Failed ?? []
+}

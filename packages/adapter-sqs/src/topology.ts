@@ -1,0 +1,98 @@
+import { type Drift, DriverError, type QueueSpec, type Topology } from '@msgloop/core/driver'
+import { LONGEST_RETENTION_MS } from './delay.js'
+
+export type Attributes = Readonly<Record<string, string>>
+
+/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, order by key, lanes */
+export function asQueue(topology: Topology): QueueSpec {
+  const unsupported = (what: string): DriverError =>
+    new DriverError('UNSUPPORTED', `sqs: ${topology.kind} "${topology.name}": ${what}`)
+  if (topology.kind !== 'queue') throw unsupported('there are no topics here yet')
+  if (topology.order !== 'none') throw unsupported('order by key is not possible here yet')
+  if (topology.lanes) throw unsupported('lanes are not possible here yet')
+  return topology
+}
+
+/** SQS drops duplicates in FIFO queues only. */
+export const isFifo = ({ dedupWindowMs }: QueueSpec): boolean => dedupWindowMs > 0
+
+/**
+ * Every message is a group of its own, so that no retry holds up another message, and the window is per group:
+ * that way SQS has no limit on the rate.
+ */
+const FIFO: Attributes = {
+  FifoQueue: 'true',
+  DeduplicationScope: 'messageGroup',
+  FifoThroughputLimit: 'perMessageGroupId',
+}
+
+/**
+ * Attributes of a queue; `deadLetterArn` of one that has dead letters. The lease is none of them: it is asked for
+ * at each receipt.
+ */
+export function queueAttributes(spec: QueueSpec, deadLetterArn?: string): Attributes {
+  return {
+    MessageRetentionPeriod: String(retentionSeconds(spec)),
+    ...(isFifo(spec) && FIFO),
+    ...(deadLetterArn !== undefined && {
+      RedrivePolicy: JSON.stringify({
+        deadLetterTargetArn: deadLetterArn,
+        maxReceiveCount: spec.deliveryLimit,
+      }),
+    }),
+  }
+}
+
+/**
+ * What SQS moves by itself keeps its age, and would be deleted at once in a dead-letter queue that keeps messages
+ * for less than its source: both keep them for the longest there is, unless a source is to keep them for less.
+ */
+function retentionSeconds({ role, retentionMs }: QueueSpec): number {
+  const longest = LONGEST_RETENTION_MS / 1_000
+  if (role === 'dead-letter' || retentionMs === undefined) return longest
+  return Math.min(longest, Math.max(60, Math.ceil(retentionMs / 1_000)))
+}
+
+const UNSET = 'none'
+
+/** How a queue differs from its attributes. What a broker does not tell of itself is not compared. */
+export function compare(spec: QueueSpec, wanted: Attributes, found: Attributes): readonly Drift[] {
+  const object = `queue "${spec.name}"`
+  const drifts: Drift[] = []
+  const check = (field: string, expected: string, actual: string): void => {
+    if (expected !== actual) drifts.push({ object, field, expected, actual })
+  }
+  for (const field in wanted) {
+    const expected = wanted[field] ?? UNSET
+    const actual = found[field]
+    if (field !== 'RedrivePolicy') check(field, expected, actual ?? expected)
+    else {
+      const [want, have] = [policyOf(expected), policyOf(actual)]
+      check('RedrivePolicy.deadLetterTargetArn', want.target, have.target)
+      check('RedrivePolicy.maxReceiveCount', want.count, have.count)
+    }
+  }
+  return drifts
+}
+
+function policyOf(json: string | undefined): { target: string; count: string } {
+  try {
+    const policy: unknown = JSON.parse(json ?? '')
+    if (typeof policy === 'object' && policy !== null)
+      return {
+        target: String(Reflect.get(policy, 'deadLetterTargetArn') ?? UNSET),
+        count: String(Reflect.get(policy, 'maxReceiveCount') ?? UNSET),
+      }
+  } catch {
+    // Not set, or not as SQS writes it.
+  }
+  return { target: UNSET, count: UNSET }
+}
+
+export function driftError({ name }: QueueSpec, drifts: readonly Drift[], cause?: unknown): DriverError {
+  const fields = drifts.map(({ field, expected, actual }) => `${field} is ${actual}, wanted ${expected}`)
+  const message =
+    `queue "${name}" exists with other settings${fields.length > 0 ? `: ${fields.join('; ')}` : ''}; ` +
+    `connect with topology: 'verify' or 'none' to adopt it as it is`
+  return new DriverError('DRIFT', message, { outcome: 'rejected', cause })
+}

@@ -1,0 +1,109 @@
+import { DriverError } from '@msgloop/core/driver'
+
+export interface SqsOptions {
+  /**
+   * `sqs://<region>[/<prefix>]` for AWS. `sqs+http://[key:secret@]host[:port][/<prefix>]` and `sqs+https://…`
+   * for emulators and custom endpoints. The prefix is put before every queue name as it is.
+   * Parameters: `wait` (as `waitSeconds`), and `region` where the host is no region (default `us-east-1`).
+   * Credentials are those of the AWS SDK's default chain, unless they are in the URL.
+   */
+  readonly url: string
+  /**
+   * How long one request waits for messages, 1 to 20. Default: the URL's, or 3. Longer costs less while a
+   * queue is empty; shorter notices sooner that a queue is gone, and leaves less behind at shutdown.
+   */
+  readonly waitSeconds?: number
+  /** Longest one attempt to connect may take. Default 5 000. */
+  readonly connectTimeoutMs?: number
+}
+
+export interface Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+}
+
+/** Where and how to connect, checked. Holds the secret: never put it in a message. */
+export interface Target {
+  readonly region: string
+  /** Absent: AWS itself. */
+  readonly endpoint: string | undefined
+  /** Absent: the SDK's default chain. */
+  readonly credentials: Credentials | undefined
+  readonly prefix: string
+  readonly waitSeconds: number
+  readonly connectTimeoutMs: number
+  /** For people: no key, no secret. */
+  readonly address: string
+}
+
+const KNOWN = ['url', 'waitSeconds', 'connectTimeoutMs']
+const REGION = /^[a-z]{2,}(-[a-z]+)+-\d+$/
+const PREFIX = /^[A-Za-z0-9_-]{0,40}$/
+
+/** @throws DriverError `INVALID`; neither its message nor its cause repeats the URL, which may hold a secret */
+export function resolveTarget(options: SqsOptions): Target {
+  for (const key of Object.keys(options))
+    if (!KNOWN.includes(key)) throw invalid(`unknown option "${key}"; there are ${KNOWN.join(', ')}`)
+  const url = parse(options.url)
+  const native = url.protocol === 'sqs:'
+  if (!native && url.protocol !== 'sqs+http:' && url.protocol !== 'sqs+https:')
+    throw invalid(`the URL begins with "${url.protocol}"; it must be sqs://, sqs+http:// or sqs+https://`)
+  for (const key of url.searchParams.keys())
+    if (key !== 'wait' && (native || key !== 'region'))
+      throw invalid(`unknown URL parameter "${key}"; there is "wait"${native ? '' : ', and "region"'}`)
+  if (url.hostname === '') throw invalid(`the URL names no ${native ? 'region' : 'host'}`)
+  const region = native ? url.hostname : (url.searchParams.get('region') ?? 'us-east-1')
+  if (!REGION.test(region)) throw invalid(`"${region}" is no region; give one like "eu-central-1"`)
+  const prefix = decoded('path', url.pathname.slice(1))
+  if (!PREFIX.test(prefix))
+    throw invalid(
+      'the path of the URL is no prefix of queue names: give up to 40 letters, digits, "-" or "_"; in key and secret write "/" as "%2F"',
+    )
+  const scheme = url.protocol === 'sqs+https:' ? 'https' : 'http'
+  return {
+    region,
+    endpoint: native ? undefined : `${scheme}://${url.host}`,
+    credentials: credentialsOf(url, native),
+    prefix,
+    waitSeconds: whole('waitSeconds', options.waitSeconds ?? Number(url.searchParams.get('wait') ?? 3), 20),
+    connectTimeoutMs: whole('connectTimeoutMs', options.connectTimeoutMs ?? 5_000, 600_000),
+    address: `${url.protocol}//${url.host}${prefix === '' ? '' : `/${prefix}`}`,
+  }
+}
+
+function credentialsOf(url: URL, native: boolean): Credentials | undefined {
+  if (url.username === '' && url.password === '') return undefined
+  if (native)
+    throw invalid(
+      'credentials do not belong in an sqs:// URL; give them as the AWS SDK takes them everywhere',
+    )
+  if (url.username === '' || url.password === '')
+    throw invalid('the URL holds a key or a secret alone; give key:secret@, or neither')
+  return {
+    accessKeyId: decoded('key', url.username),
+    secretAccessKey: decoded('secret', url.password),
+  }
+}
+
+function parse(url: unknown): URL {
+  try {
+    return new URL(String(url))
+  } catch {
+    throw invalid('the URL cannot be parsed; give sqs://region/prefix, or sqs+http://host:port')
+  }
+}
+
+function decoded(part: string, text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw invalid(`the ${part} in the URL is not percent-encoded correctly; write "%" as "%25"`)
+  }
+}
+
+function whole(option: string, value: number, max: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value
+  throw invalid(`"${option}" is ${value}; give a whole number from 1 to ${max}`)
+}
+
+const invalid = (message: string): DriverError => new DriverError('INVALID', `sqs: ${message}`)
