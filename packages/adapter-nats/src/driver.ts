@@ -1,0 +1,63 @@
+import type {
+  Admin,
+  Capabilities,
+  Classified,
+  Destination,
+  Driver,
+  Receiver,
+  ReceiverOptions,
+  Sender,
+  Source,
+} from '@msgloop/core/driver'
+import { NatsAdmin } from './admin.js'
+import { capabilities } from './capabilities.js'
+import { Connection } from './connection.js'
+import { classify } from './errors.js'
+import { NatsReceiver } from './receiver.js'
+import { NatsSender } from './sender.js'
+import { asQueue, streamOf, subjectOf } from './topology.js'
+import type { Target } from './url.js'
+
+/** One connection, opened on first use and again after each loss. Leases outlive it. */
+export class NatsDriver implements Driver {
+  readonly name = 'nats'
+  readonly address: string
+  readonly capabilities: Capabilities = capabilities
+  readonly admin: Admin
+  readonly #prefix: string
+  readonly #connection: Connection
+
+  constructor(target: Target) {
+    this.address = target.address
+    this.#prefix = target.prefix
+    this.#connection = new Connection(target)
+    this.admin = new NatsAdmin(this.#connection, target)
+  }
+
+  async connect(signal: AbortSignal): Promise<void> {
+    const session = await this.#connection.open(signal)
+    await session.prove(signal)
+  }
+
+  async openSender(destination: Destination, signal: AbortSignal): Promise<Sender> {
+    const { name } = asQueue(destination)
+    const session = await this.#connection.open(signal)
+    return new NatsSender(session, streamOf(this.#prefix, name), subjectOf(this.#prefix, name))
+  }
+
+  async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
+    return NatsReceiver.open(this.#connection, this.#prefix, asQueue(source), options, signal)
+  }
+
+  classify(error: unknown): Classified {
+    return classify(error)
+  }
+
+  native(): unknown {
+    return this.#connection.current?.nc
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close()
+  }
+}
