@@ -1,0 +1,50 @@
+/** The keys of one queue. All hold the same hash tag, so in a cluster they are on one node. */
+export interface Keys {
+  readonly tag: string
+  /** Stream: what is ready and what is handed over. */
+  readonly stream: string
+  /** Hash: what the queue was declared with. It exists exactly while the queue does. */
+  readonly settings: string
+  /** Sorted set: messages by when they are due. */
+  readonly delayed: string
+  /** Sorted set: hand-overs by when their lease ends. */
+  readonly leases: string
+  /** Sorted set: ids of the duplicate window, by when it ends. */
+  readonly ids: string
+  /** Sorted set: receivers, by when they are taken for dead. */
+  readonly receivers: string
+}
+
+/** Consumer group of every queue. */
+export const GROUP = 'msgloop'
+/** Whom a blocking read delivers to, until the receiver has taken what arrived: see `receive-script.ts`. */
+export const ARRIVING = 'arriving'
+
+/**
+ * A queue and its `<name>.dlq` share a tag: between them a message moves in one step, in a cluster
+ * too, while queues that have nothing to do with each other spread over its nodes.
+ */
+export const tagOf = (queue: string): string => queue.replace(/(?<=.)(\.dlq)+$/, '')
+
+export function keysOf(prefix: string, queue: string): Keys {
+  const tag = tagOf(queue)
+  const stream = `${prefix}:{${tag}}:${queue}`
+  return {
+    tag,
+    stream,
+    settings: `${stream}:settings`,
+    delayed: `${stream}:delayed`,
+    leases: `${stream}:leases`,
+    ids: `${stream}:ids`,
+    receivers: `${stream}:receivers`,
+  }
+}
+
+export const allKeys = (keys: Keys): readonly string[] => [
+  keys.stream,
+  keys.settings,
+  keys.delayed,
+  keys.leases,
+  keys.ids,
+  keys.receivers,
+]

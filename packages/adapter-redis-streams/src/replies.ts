@@ -1,0 +1,85 @@
+import { unpack } from './msgpack.js'
+import type { Entry } from './wire.js'
+
+/** An entry, and how often it was handed over. */
+export interface Found {
+  readonly entry: Entry
+  readonly nth: number
+}
+
+/** Above this a reply is not kept alive by the last of its messages: each gets memory of its own. */
+const SHARED_BYTES = 1_024 * 1_024
+
+/** Of `RECEIVE`. */
+export function readReceived(reply: unknown): {
+  readonly found: readonly Found[]
+  readonly waitMs: number
+  readonly mayBeMore: boolean
+} {
+  const [found, waitMs, more] = parts(reply)
+  return {
+    found: readFound(list(found), isLarge(reply)),
+    waitMs: Number(waitMs),
+    mayBeMore: more === 1,
+  }
+}
+
+/** Of `BROWSE`. */
+export function readBrowsed(reply: unknown): {
+  readonly found: readonly Found[]
+  readonly last: string
+} {
+  const [found, last] = parts(reply)
+  return {
+    found: readFound(list(found), isLarge(reply)),
+    last: String(last ?? ''),
+  }
+}
+
+/** Of XREADGROUP on one stream, as ioredis gives it: `[[key, [[id, [name, value, …]], …]]]`, or null. */
+export function readEntries(reply: unknown): readonly Entry[] {
+  const [stream] = list(reply)
+  const [, entries] = list(stream)
+  return list(entries).map((entry) => {
+    const [id, fields] = list(entry)
+    return { id: String(id), fields: list(fields).filter(Buffer.isBuffer) }
+  })
+}
+
+/** The numbers of a reply of numbers. */
+export const readNumbers = (reply: unknown): readonly number[] => list(reply).map(Number)
+
+/** Of `SETTLE`: which were not settled, and why. */
+export function readRefusals(
+  reply: unknown,
+): readonly { readonly nth: number; readonly why: number | string }[] {
+  const items = list(reply)
+  return items.flatMap((nth, at) => {
+    if (at % 2 === 1) return []
+    const why = items[at + 1]
+    return [{ nth: Number(nth), why: typeof why === 'number' ? why : String(why) }]
+  })
+}
+
+/** The texts of a reply of texts. */
+export const readTexts = (reply: unknown): readonly string[] => list(reply).map(String)
+
+/** Of ids, counts and fields by turns. */
+function readFound(items: readonly unknown[], own: boolean): readonly Found[] {
+  const found: Found[] = []
+  for (let at = 0; at + 2 < items.length; at += 3) {
+    const fields = list(items[at + 2]).filter(Buffer.isBuffer)
+    found.push({
+      entry: { id: String(items[at]), fields: own ? fields.map((each) => Buffer.from(each)) : fields },
+      nth: Number(items[at + 1]),
+    })
+  }
+  return found
+}
+
+/** Packed where bodies are small. */
+const parts = (reply: unknown): readonly unknown[] => list(Buffer.isBuffer(reply) ? unpack(reply) : reply)
+
+const isLarge = (reply: unknown): boolean => Buffer.isBuffer(reply) && reply.length > SHARED_BYTES
+
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])

@@ -1,0 +1,70 @@
+import { DriverError, type Failure, type Outgoing, type Sender } from '@msgloop/core/driver'
+import { capabilities } from './capabilities.js'
+import { notFound, untilAborted } from './errors.js'
+import type { Keys } from './keys.js'
+import { type Packable, pack } from './msgpack.js'
+import type { Nodes } from './nodes.js'
+import { SEND } from './send-script.js'
+import type { Session } from './session.js'
+import { encode } from './wire.js'
+
+/** Names, lengths and headers around a body, roughly. */
+const FIELDS_BYTES = 256
+
+/** Keys of `SEND`. */
+export const sendKeys = (keys: Keys): readonly string[] => [
+  keys.stream,
+  keys.settings,
+  keys.delayed,
+  keys.ids,
+]
+
+/** Sends on one connection, so that batches arrive in the order they were begun. It ends with the connection. */
+export class RedisSender implements Sender {
+  readonly #nodes: Nodes
+  readonly #session: Session
+  readonly #queue: string
+  readonly #keys: Keys
+  #closed = false
+
+  constructor(nodes: Nodes, session: Session, queue: string, keys: Keys) {
+    this.#nodes = nodes
+    this.#session = session
+    this.#queue = queue
+    this.#keys = keys
+  }
+
+  async send(batch: readonly Outgoing[], signal: AbortSignal): Promise<readonly Failure[]> {
+    if (this.#closed)
+      throw new DriverError('CLOSED', 'redis-streams: the sender was closed', { outcome: 'rejected' })
+    const failures: Failure[] = []
+    const items: Packable[] = []
+    let bytes = 0
+    for (const [index, { message, delayMs }] of batch.entries()) {
+      if (message.body.byteLength > capabilities.limits.bodyBytes)
+        failures.push({ index, error: tooLarge(message.body.byteLength) })
+      else items.push([delayMs, message.id, encode(message)])
+      bytes += message.body.byteLength + FIELDS_BYTES
+    }
+    if (items.length === 0) return failures
+    const work = this.#session.run(SEND, sendKeys(this.#keys), [pack(items, bytes), ''])
+    try {
+      if ((await untilAborted(work, signal)) === 0) throw notFound(this.#queue)
+    } catch (error) {
+      this.#nodes.moved(this.#keys.tag, this.#session, error)
+      throw error
+    }
+    return failures
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+  }
+}
+
+const tooLarge = (bytes: number): DriverError =>
+  new DriverError(
+    'TOO_LARGE',
+    `redis-streams: a body of ${bytes} bytes; at most ${capabilities.limits.bodyBytes} are possible here`,
+    { outcome: 'rejected' },
+  )
