@@ -21,7 +21,7 @@ const env = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', TESTCONT
 export default defineConfig({
   test: {
     // Most cases wait for a clock, so files of the unit project share cores well.
-    maxWorkers: 3,
+    maxWorkers: 2,
     projects: [
       {
         resolve: { alias },
@@ -29,6 +29,8 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'integration-tests/src/unit/**/*.test.ts'],
           env,
+          // Bounds what hangs, not what is slow: a property is tried a thousand times on any machine.
+          testTimeout: 60_000,
         },
       },
       {
@@ -37,8 +39,8 @@ export default defineConfig({
           name: 'brokers',
           include: ['integration-tests/src/brokers/**/*.test.ts'],
           env,
-          // Brokers and faults share two cores: files one after the other, or they test the machine.
-          fileParallelism: false,
+          // Two brokers at a time: most of their time is waiting, but more of them would test the machine.
+          maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

@@ -34,7 +34,7 @@ echo
 node scripts/summary.mjs .reports/unit.json .reports/brokers.json || status=1
 if [ -n "$untested" ]; then
   echo
-  echo 'NOT TESTED: RabbitMQ 4.0 and 3.10.'
+  echo 'NOT TESTED: RabbitMQ, SQS (ElasticMQ), NATS, Redis and Valkey.'
   echo "  Why: $untested"
   echo '  To test them: run as root on Debian, or start a Docker engine, and run this again.'
   if [ "${CI:-}" = true ]; then status=1; fi

@@ -1,17 +1,62 @@
-// pnpm bench [all | core | rabbitmq | soak] [url] [count]
-// `rabbitmq` without a URL runs on a container, as the tests do (integration-tests/images/prepare.sh
-// makes Docker and its image ready). `soak` takes the URL of any broker; default `memory:`.
+// pnpm bench [all | core | rabbitmq | nats | redis | sqs | soak] [url] [count]
+// A broker without a URL runs in a container, as in the tests (integration-tests/images/prepare.sh makes
+// Docker and the images ready). `soak` takes the URL of any broker; default `memory:`.
 import { coreOverhead } from './core-overhead.js'
-import { withRabbitmq } from './rabbitmq-url.js'
+import { lendBroker } from './lend-broker.js'
+import { rawNats, tunedNats } from './raw-nats.js'
+import { rawRedis, tunedRedis } from './raw-redis.js'
+import { rawSqs, tunedSqs } from './raw-sqs.js'
 import { soak } from './soak.js'
 import { versusAmqplib } from './versus-amqplib.js'
+import { versusRivals } from './versus-rivals.js'
 
 const [part = 'all', url, count = '1000000'] = process.argv.slice(2)
 const print = (line: string): boolean => process.stdout.write(`${line}\n`)
+const wants = (name: string): boolean => part === 'all' || part === name
 
 if (part === 'soak') await soak(url ?? 'memory:', Number(count), print)
 else {
-  if (part === 'all' || part === 'core') await coreOverhead(print)
-  if (part === 'all' || part === 'rabbitmq')
-    await withRabbitmq(url ?? process.env.RABBITMQ_URL, (lent) => versusAmqplib(lent, print))
+  if (wants('core')) await coreOverhead(print)
+  if (wants('rabbitmq'))
+    await lendBroker('rabbitmq', url ?? process.env.RABBITMQ_URL, (lent) => versusAmqplib(lent, print))
+  if (wants('nats'))
+    await lendBroker('nats', url, async (lent) =>
+      versusRivals(
+        {
+          url: lent,
+          rivals: [await rawNats(lent), await tunedNats(lent)],
+          count: 20_000,
+          rounds: 5,
+          concurrency: 256,
+        },
+        print,
+      ),
+    )
+  if (wants('redis'))
+    await lendBroker('redis', url, async (lent) =>
+      versusRivals(
+        {
+          url: lent,
+          rivals: [await rawRedis(lent), await tunedRedis(lent)],
+          count: 20_000,
+          rounds: 5,
+          concurrency: 256,
+        },
+        print,
+      ),
+    )
+  if (wants('sqs'))
+    await lendBroker('sqs', url, async (lent) => {
+      const endpoint = lent.replace(/^sqs\+http:\/\/[^@]*@/, 'http://')
+      await versusRivals(
+        {
+          url: lent,
+          rivals: [await rawSqs(endpoint), await tunedSqs(endpoint)],
+          count: 2_000,
+          rounds: 3,
+          concurrency: 100,
+        },
+        print,
+      )
+    })
 }

@@ -7,6 +7,13 @@ set -euo pipefail
 IMAGES=(
   'rabbitmq:4-management|rabbitmq|trixie'
   'rabbitmq:3.10-management|rabbitmq|bookworm'
+  'redis:8|redis|trixie'
+  'redis:7.0|redis|bookworm'
+  'valkey/valkey:8|valkey|trixie'
+  'nats:2.15|nats/sid|trixie'
+  'nats:2.10|nats|trixie'
+  'nats:2.9|nats|bookworm'
+  'softwaremill/elasticmq-native:1|elasticmq|trixie'
 )
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -185,15 +192,30 @@ ensure_base() { # suite
   rm -rf --one-file-system "$root"
 }
 
+# Sets CONTEXT: the folder, or a copy of it with what its context.sh fetches.
+ensure_context() { # folder
+  CONTEXT=$HERE/$1
+  [ -e "$CONTEXT/context.sh" ] || return 0
+  if ! command -v mvn > /dev/null; then
+    say 'installing Maven…'
+    install_packages maven
+  fi
+  CONTEXT=$WORK/context
+  rm -rf "$CONTEXT"
+  cp -R "$HERE/$1" "$CONTEXT"
+  run 'Check that Maven Central is reachable.' 300 sh "$CONTEXT/context.sh" "$CONTEXT"
+}
+
 build() { # tag, folder, suite
   ensure_base "$3"
+  ensure_context "$2"
   say "building $1 from Debian $3…"
   # The plain builder: there in every engine, and it sees local images. Host network: the mirror
   # is reached the way this machine reaches it.
   run 'Check that the Debian mirror is reachable.' 600 \
     env DOCKER_BUILDKIT=0 docker build --network host --build-arg "BASE=$BASE_IMAGE:$3" \
     --build-arg http_proxy --build-arg https_proxy --label msgloop.stand-in="$3" \
-    --tag "$1" "$HERE/$2"
+    --tag "$1" "$CONTEXT"
 }
 
 ensure_images() {

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers'
 import type { Endpoint } from './tcp-proxy.js'
@@ -90,13 +89,21 @@ async function answers(probe: () => Promise<void>): Promise<void> {
   }
 }
 
+/** Below the ports that outgoing connections are given, any of which may be taken while a broker restarts. */
+const PORTS = { first: 20_000, count: 10_000 }
+
 /** A port nobody uses now: restarts must find the broker where it was, so Docker may not choose. */
 async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = PORTS.first + Math.floor(Math.random() * PORTS.count)
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, () => resolve(true))
+    })
+    if (!free) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }

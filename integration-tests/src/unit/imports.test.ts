@@ -9,7 +9,10 @@ const sources = files.filter((file) => !file.isTest)
 const ALLOWED: Readonly<Record<string, readonly RegExp[]>> = {
   core: [],
   'adapter-memory': [/^@msgloop\/core\/driver$/],
+  'adapter-nats': [/^@msgloop\/core\/driver$/, /^@nats-io\//],
   'adapter-rabbitmq': [/^@msgloop\/core\/driver$/, /^amqplib$/],
+  'adapter-redis-streams': [/^@msgloop\/core\/driver$/, /^ioredis$/],
+  'adapter-sqs': [/^@msgloop\/core\/driver$/, /^@aws-sdk\/client-sqs$/, /^@smithy\/node-http-handler$/],
   // `vitest.ts` is the glue to one runner; nothing else may know one.
   conformance: [/^@msgloop\/core(\/driver)?$/],
   msgloop: [

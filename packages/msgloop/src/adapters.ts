@@ -27,4 +27,28 @@ export const ADAPTERS: readonly Adapter[] = Object.freeze([
       return rabbitmq({ url })
     },
   }),
+  Object.freeze<Adapter>({
+    schemes: ['sqs:', 'sqs+http:', 'sqs+https:'],
+    package: '@msgloop/adapter-sqs',
+    async open(url) {
+      const { sqs } = await import('@msgloop/adapter-sqs')
+      return sqs({ url })
+    },
+  }),
+  Object.freeze<Adapter>({
+    schemes: ['nats:', 'tls:'],
+    package: '@msgloop/adapter-nats',
+    async open(url) {
+      const { nats } = await import('@msgloop/adapter-nats')
+      return nats({ url })
+    },
+  }),
+  Object.freeze<Adapter>({
+    schemes: ['redis:', 'rediss:', 'redis+cluster:', 'rediss+cluster:'],
+    package: '@msgloop/adapter-redis-streams',
+    async open(url) {
+      const { redisStreams } = await import('@msgloop/adapter-redis-streams')
+      return redisStreams({ url })
+    },
+  }),
 ])

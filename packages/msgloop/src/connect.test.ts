@@ -40,7 +40,7 @@ test('an unknown scheme is refused with the schemes there are', async () => {
   const error = await refusal('kafka://localhost:9092')
   expect(error.code).toBe('INVALID')
   expect(error.message).toBe(
-    'connect: there is no adapter for "kafka:"; give a URL that begins with memory:, amqp:, amqps:, such as memory: or amqp://localhost:5672',
+    'connect: there is no adapter for "kafka:"; give a URL that begins with memory:, amqp:, amqps:, sqs:, sqs+http:, sqs+https:, nats:, tls:, redis:, rediss:, redis+cluster:, rediss+cluster:, such as memory: or amqp://localhost:5672',
   )
 })
 

@@ -2,16 +2,18 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { RabbitmqServer } from '../rabbitmq-server.js'
-import { RABBITMQ_IMAGES, startRabbitmq } from '../rabbitmq-server.js'
+import type { AnyServer } from '../all-brokers.js'
+import { ALL_BROKERS } from '../all-brokers.js'
+import { startRabbitmq } from '../rabbitmq-server.js'
 
 const CLI = fileURLToPath(new URL('../../../packages/msgloop/dist/cli.js', import.meta.url))
 const run = promisify(execFile)
+const BROKERS = { ...ALL_BROKERS, 'RabbitMQ 3.10': () => startRabbitmq('rabbitmq:3.10-management') }
 
-describe.each(RABBITMQ_IMAGES)('the demo on %s', (image) => {
-  let server: RabbitmqServer
+describe.each(Object.entries(BROKERS))('the demo on %s', (_name, start) => {
+  let server: AnyServer
   beforeAll(async () => {
-    server = await startRabbitmq(image)
+    server = await start()
   })
   afterAll(async () => {
     await server?.stop()

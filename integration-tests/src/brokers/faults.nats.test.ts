@@ -1,0 +1,4 @@
+import { describeFaults } from '../fault-suite.js'
+import { startNats } from '../nats-server.js'
+
+describeFaults('NATS', { start: () => startNats('nats:2.10') })
