@@ -22,7 +22,7 @@ describe('a target', () => {
       endpoint: undefined,
       credentials: undefined,
       prefix: '',
-      waitSeconds: 3,
+      waitSeconds: 2,
       connectTimeoutMs: 5_000,
       address: 'sqs://eu-central-1',
     })

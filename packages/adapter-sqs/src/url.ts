@@ -65,7 +65,7 @@ export function resolveTarget(options: SqsOptions): Target {
     endpoint: native ? undefined : `${scheme}://${url.host}`,
     credentials: credentialsOf(url, native),
     prefix,
-    waitSeconds: whole('waitSeconds', options.waitSeconds ?? Number(url.searchParams.get('wait') ?? 3), 20),
+    waitSeconds: whole('waitSeconds', options.waitSeconds ?? Number(url.searchParams.get('wait') ?? 2), 20),
     connectTimeoutMs: whole('connectTimeoutMs', options.connectTimeoutMs ?? 5_000, 600_000),
     address: `${url.protocol}//${url.host}${prefix === '' ? '' : `/${prefix}`}`,
   }

@@ -132,7 +132,8 @@ function failed(problems: readonly unknown[]): Pick<CaseResult, 'status' | 'reas
   return { status: 'failed', reason: problems.map(describe).join('; then, cleaning up: '), error }
 }
 
-const CLEANUP_MS = 10_000
+/** Closing tries to settle what is left, several times; how long that may take is for the cases of L2 to say. */
+const CLEANUP_MS = 30_000
 /** The waits inside a case end on the same signal, and say more. */
 const GRACE_MS = 250
 
