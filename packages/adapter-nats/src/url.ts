@@ -47,7 +47,7 @@ export function resolveTarget(options: NatsOptions): Target {
   for (const key of Object.keys(options))
     if (!KNOWN.includes(key)) throw invalid(`unknown option "${key}"; there are ${KNOWN.join(', ')}`)
   const [, scheme, userInfo, hosts = '', query] =
-    /^([a-z+]+):\/\/(?:([^/?#]*)@)?([^/?#@]*)\/?(?:\?([^#]*))?$/i.exec(String(options.url)) ?? []
+    /^([a-z+]+):\/\/(?:([^/?#@]*)@)?([^/?#@]*)\/?(?:\?([^#]*))?$/i.exec(String(options.url)) ?? []
   if (scheme === undefined)
     throw invalid(
       'the URL cannot be parsed; give nats://user:password@host:4222, with "/" as "%2F" and "@" as "%40" in user and password',
