@@ -55,7 +55,7 @@ export function noopDriver(total: number): Driver {
       purgesDelayed: true,
       stats: [],
       guarantees: ['at-least-once'],
-      order: false,
+      order: 'none',
       lanes: false,
       topics: false,
       replies: false,

@@ -36,7 +36,7 @@ export const capabilities: Capabilities = Object.freeze({
    */
   stats: Object.freeze(['oldestAgeMs'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
-  order: false,
+  order: 'none',
   lanes: false,
   topics: false,
   replies: false,

@@ -2,7 +2,7 @@ import {
   type Delivery,
   DriverError,
   type Failure,
-  Inbox,
+  PushBuffer,
   type QueueSpec,
   type Receiver,
   type ReceiverOptions,
@@ -49,7 +49,7 @@ export class NatsReceiver implements Receiver<Token> {
   readonly #clock: ServerClock
   readonly #intake: Intake
   /** Messages, and `undefined` to wake who waits for them. */
-  readonly #inbox = new Inbox<Token | undefined>(systemClock)
+  readonly #inbox = new PushBuffer<Token | undefined>(systemClock)
   /** Handed over by the server, not held back, and not settled. */
   readonly #ours = new Set<Token>()
   /** A receive waits for room. */

@@ -3,7 +3,7 @@ import {
   type Delivery,
   DriverError,
   type Failure,
-  Inbox,
+  PushBuffer,
   type Receiver,
   type ReceiverOptions,
   type Settlement,
@@ -63,7 +63,7 @@ export class RabbitmqReceiver implements Receiver<Token> {
   readonly #queue: string
   readonly #onLost: (error: unknown) => void
   readonly #copies: Copies
-  readonly #inbox = new Inbox<Token>(systemClock)
+  readonly #inbox = new PushBuffer<Token>(systemClock)
   /** Aborts what is under way for deliveries that are no longer ours. */
   readonly #gone = new AbortController()
   /** What the broker waits for an answer to, in the order of delivery. */

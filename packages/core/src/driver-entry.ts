@@ -21,6 +21,10 @@ export type {
   QueueStats,
   Receiver,
   ReceiverOptions,
+  Replies,
+  Reply,
+  ReplyChannel,
+  ReplyOptions,
   Sender,
   SendOutcome,
   Settlement,
@@ -34,4 +38,5 @@ export type {
 export { DriverError } from './driver-error.js'
 export { BOOK_HEADERS, FIELD_HEADERS, RESERVED_PREFIX } from './headers.js'
 export { uuidTime } from './id.js'
-export { Inbox } from './inbox.js'
+export { ORDER_PARTITIONS, partitionOf } from './partition.js'
+export { PushBuffer } from './push-buffer.js'

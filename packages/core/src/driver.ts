@@ -78,17 +78,24 @@ export interface QueueSpec {
   readonly lanes: boolean
 }
 
-/** A topic: every subscription gets its own copy of what is published. */
+/** A topic: every subscription whose patterns match a message's subject gets its own copy. */
 export interface TopicSpec {
   readonly kind: 'topic'
   readonly name: string
 }
 
-/** One durable, independent reader group of a topic. */
+/**
+ * One durable, independent reader group of a topic: a queue of its own that the topic fills. All that holds
+ * for a queue holds for it; retries, replays and moves reach it alone. Its `name`, `<topic>.<subscription>`,
+ * is in one namespace with those of queues, so that its dead-letter queue is an ordinary one.
+ */
 export interface SubscriptionSpec extends Omit<QueueSpec, 'kind'> {
   readonly kind: 'subscription'
   readonly topic: string
-  /** `*` is one segment, a final `#` is zero or more. */
+  /**
+   * 1 or more, all different. `*` is one segment, a final `#` is zero or more; `['#']` is everything. What
+   * several match is delivered once. Declaring with other patterns is `DRIFT`.
+   */
   readonly patterns: readonly string[]
 }
 
@@ -115,6 +122,10 @@ export interface WireMessage {
   readonly correlationId?: string | undefined
   readonly causationId?: string | undefined
   readonly key?: string | undefined
+  /** Dot-separated segments that patterns match. Present on what was published to a topic, and stays. */
+  readonly subject?: string | undefined
+  /** Where the answer to a request is expected: the `address` of a reply channel. */
+  readonly replyTo?: string | undefined
   readonly lane?: Lane | undefined
   /** Epoch ms after which no handler may see it. */
   readonly expiresAt?: number | undefined
@@ -170,7 +181,13 @@ export type Verdict =
   | { readonly kind: 'ack' }
   | { readonly kind: 'retry'; readonly delayMs: number; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'release' }
-  | { readonly kind: 'move'; readonly to: string; readonly headers: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'move'
+      readonly to: string
+      /** Present when `to` is a subscription: the topic it belongs to. No other subscription gets the copy. */
+      readonly topic?: string
+      readonly headers: Readonly<Record<string, string>>
+    }
 
 export interface Settlement<Token = unknown> {
   readonly token: Token
@@ -234,6 +251,36 @@ export interface Receiver<Token = unknown> {
    * connection it returns in the order it came, also what the broker pushed meanwhile.
    */
   close(): Promise<void>
+}
+
+/** An answer on its way to a process that waits for it. */
+export interface Reply {
+  readonly address: string
+  /** `correlationId` is the id of the request. */
+  readonly message: WireMessage
+}
+
+/** The channel on which the answers to all requests of this process arrive. */
+export interface ReplyChannel {
+  /** What goes into `replyTo`; any client of the broker can send to it. At most 200 printable ASCII characters. */
+  readonly address: string
+  close(): Promise<void>
+}
+
+export interface ReplyOptions {
+  readonly onReply: (message: WireMessage) => void
+  /** Called at most once: nothing arrives any more, the core opens another channel. Never after `close`. */
+  readonly onLost: (error: unknown) => void
+}
+
+/**
+ * Request and reply. Answers need not be durable: who waits for one has a timeout. What a channel leaves in the
+ * broker goes with its connection, or is cleaned up after a crash.
+ */
+export interface Replies {
+  open(options: ReplyOptions, signal: AbortSignal): Promise<ReplyChannel>
+  /** Sends answers. A channel that is gone is no failure: nobody waits there any more. */
+  send(batch: readonly Reply[], signal: AbortSignal): Promise<readonly Failure[]>
 }
 
 /** One difference between what is declared and what the broker has. */
@@ -324,7 +371,17 @@ export interface Capabilities {
   /** Fields of `QueueStats` that are numbers. */
   readonly stats: readonly (keyof QueueStats)[]
   readonly guarantees: readonly Guarantee[]
-  readonly order: boolean
+  /**
+   * How a queue with `order: 'key'` keeps the messages of one key in turn. At any time one receiver at most
+   * holds messages of a key; it gets them in the order they were sent, perhaps several at once, which the core
+   * then runs one after the other. What goes back (released, lease or process gone) comes again in that order.
+   *
+   * `broker`: what is retried keeps its turn too; nothing later of its key is handed over before it. The core
+   * settles the retry, and then releases what it holds of that key, in order.
+   * `process`: a retry would lose its turn, so the core waits with the message unsettled and runs it again.
+   * `none`: refused.
+   */
+  readonly order: 'none' | 'process' | 'broker'
   readonly lanes: boolean
   readonly topics: boolean
   readonly replies: boolean
@@ -343,6 +400,8 @@ export interface Driver {
   openSender(destination: Destination, signal: AbortSignal): Promise<Sender>
   /** Connects unless connected. Does not declare the source; a missing one fails with `NOT_FOUND`. */
   openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver>
+  /** Present exactly when `capabilities.replies`. */
+  readonly replies?: Replies
   /** Sorts a native error. Total and pure: what it does not know is `UNKNOWN`, not retryable. */
   classify(error: unknown): Classified
   /** The client library's own connection or client. */

@@ -10,6 +10,8 @@ export const FIELD_HEADERS = {
   schemaVersion: 'msgloop-schema-version',
   causationId: 'msgloop-causation-id',
   key: 'msgloop-key',
+  subject: 'msgloop-subject',
+  replyTo: 'msgloop-reply-to',
   lane: 'msgloop-lane',
   expiresAt: 'msgloop-expires-at',
   timestamp: 'msgloop-timestamp',

@@ -4,7 +4,7 @@ import type { Clock } from './clock.js'
  * Turns a broker that pushes into one that is pulled from: the driver pushes, `take` hands out.
  * Flow control stays with whoever pulls; the broker's prefetch bounds what can pile up here.
  */
-export class Inbox<T> {
+export class PushBuffer<T> {
   readonly #clock: Clock
   #items: T[] = []
   #waiters: { max: number; done: (items: T[]) => void; fail: (error: unknown) => void }[] = []
@@ -58,7 +58,7 @@ export class Inbox<T> {
     })
   }
 
-  /** Empties the inbox: what was pushed and never taken. */
+  /** Empties it: what was pushed and never taken. */
   drain(): T[] {
     return this.#items.splice(0)
   }
