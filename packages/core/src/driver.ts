@@ -5,6 +5,8 @@
  * for policy. Batches go in, outcomes come back per item, nothing is all-or-nothing.
  */
 
+import type { Capabilities, Limits } from './capabilities.js'
+
 /** Codes every error is sorted into. A closed list: programs act on it, never on messages. */
 export type ErrorCode =
   /** Used after `close()`. */
@@ -331,62 +333,6 @@ export interface Admin {
   delete(topology: Topology, signal: AbortSignal): Promise<void>
 }
 
-/** Numbers of the broker. Each equals the measured limit. */
-export interface Limits {
-  readonly bodyBytes: number
-  /** User headers of one message. */
-  readonly headerCount: number
-  /** UTF-8 bytes of all names and values of user headers. */
-  readonly headerBytes: number
-  readonly delayMs: number
-  readonly delayResolutionMs: number
-  /** Longest a delivery can stay unsettled, renewals included. */
-  readonly leaseMs: number
-  readonly sendBatch: number
-  readonly sendBatchBytes: number
-  /** Batches of one sender that may be under way at once with order still kept. */
-  readonly sendsInFlight: number
-  /** Longest a send waits for company; 0 where batches save nothing. */
-  readonly sendLingerMs: number
-  readonly receiveBatch: number
-  readonly settleBatch: number
-  readonly settleLingerMs: number
-}
-
-/** What the broker does. Frozen data; read by the core and by the conformance suite. */
-export interface Capabilities {
-  readonly limits: Limits
-  /** `connection`: a delivery is ours until the connection dies. `renewable`: until a time that can be moved. */
-  readonly lease: 'connection' | 'renewable'
-  /** Whether a retry is a new copy of the message, or the same message again. */
-  readonly retry: 'copy' | 'in-place'
-  /** Whether a released delivery still raises the broker's count of deliveries. */
-  readonly releaseCounts: boolean
-  /** Longest window in which the broker drops a second message of the same id; 0: it does not. */
-  readonly dedupWindowMs: number
-  /** `free`: without taking. `lease`: only by taking and giving back. */
-  readonly browse: 'free' | 'lease'
-  /** Whether `purge` and `delete` reach what waits for a delay, or only what is ready. */
-  readonly purgesDelayed: boolean
-  /** Fields of `QueueStats` that are numbers. */
-  readonly stats: readonly (keyof QueueStats)[]
-  readonly guarantees: readonly Guarantee[]
-  /**
-   * How a queue with `order: 'key'` keeps the messages of one key in turn. At any time one receiver at most
-   * holds messages of a key; it gets them in the order they were sent, perhaps several at once, which the core
-   * then runs one after the other. What goes back (released, lease or process gone) comes again in that order.
-   *
-   * `broker`: what is retried keeps its turn too; nothing later of its key is handed over before it. The core
-   * settles the retry, and then releases what it holds of that key, in order.
-   * `process`: a retry would lose its turn, so the core waits with the message unsettled and runs it again.
-   * `none`: refused.
-   */
-  readonly order: 'none' | 'process' | 'broker'
-  readonly lanes: boolean
-  readonly topics: boolean
-  readonly replies: boolean
-}
-
 export interface Driver {
   /** OpenTelemetry's `messaging.system`. Labels errors, spans and metrics. */
   readonly name: string
@@ -409,3 +355,5 @@ export interface Driver {
   /** Lets go of connections. The core has closed every sender and receiver before. May be called twice. */
   close(): Promise<void>
 }
+
+export type { Capabilities, Limits }
