@@ -55,8 +55,11 @@ describe('imports', () => {
     expect(eager).toEqual([])
   })
 
-  test('the SPI imports nothing', () => {
-    expect(sources.find((file) => file.path === 'packages/core/src/driver.ts')?.imports).toEqual([])
+  test('the SPI imports nothing but its own capabilities', () => {
+    const importsOf = (name: string): readonly string[] | undefined =>
+      sources.find((file) => file.path === `packages/core/src/${name}.ts`)?.imports
+    expect(importsOf('driver')).toEqual(['./capabilities.js'])
+    expect(importsOf('capabilities')).toEqual(['./driver.js'])
   })
 
   test('no file imports itself by way of others', () => {
