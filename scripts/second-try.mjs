@@ -2,12 +2,13 @@
 // not forgotten: it stands in the last lines of the run and in .reports/second-try.json.
 // Exits 0 when everything passed at last.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { relative } from 'node:path'
 
 /** More than that is no accident. */
 const MOST = 12
 const PROJECTS = ['unit', 'brokers']
+const REPORTS = '.reports/conformance'
 
 const literally = (text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'))
@@ -55,6 +56,8 @@ const failures = PROJECTS.flatMap(failuresOf)
 if (failures.length === 0 || failures.length > MOST) process.exit(1)
 process.stdout.write(`\n${failures.length} failed; once more, alone:\n`)
 const tries = []
+// A report of conformance belongs to a whole run.
+if (existsSync(REPORTS)) cpSync(REPORTS, `${REPORTS}-first`, { recursive: true })
 for (const project of PROJECTS) {
   const files = new Set(failures.filter((each) => each.project === project).map(({ file }) => file))
   for (const file of files)
@@ -65,6 +68,10 @@ for (const project of PROJECTS) {
         failures.filter((each) => each.file === file),
       ),
     )
+}
+if (existsSync(`${REPORTS}-first`)) {
+  cpSync(`${REPORTS}-first`, REPORTS, { recursive: true, force: true })
+  rmSync(`${REPORTS}-first`, { recursive: true })
 }
 writeFileSync('.reports/second-try.json', JSON.stringify(tries, undefined, 2))
 process.exitCode = tries.every(({ passed }) => passed) ? 0 : 1
