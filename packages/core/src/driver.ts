@@ -80,7 +80,11 @@ export interface QueueSpec {
   readonly lanes: boolean
 }
 
-/** A topic: every subscription whose patterns match a message's subject gets its own copy. */
+/**
+ * A topic: every subscription whose patterns match a message's subject gets its own copy. Topics have a
+ * namespace of their own: a queue may have the same name. What is sent to one has a subject and no delay. Deleting
+ * it may take with it what its subscriptions still hold.
+ */
 export interface TopicSpec {
   readonly kind: 'topic'
   readonly name: string
@@ -89,14 +93,17 @@ export interface TopicSpec {
 /**
  * One durable, independent reader group of a topic: a queue of its own that the topic fills. All that holds
  * for a queue holds for it; retries, replays and moves reach it alone. Its `name`, `<topic>.<subscription>`,
- * is in one namespace with those of queues, so that its dead-letter queue is an ordinary one.
+ * is in one namespace with those of queues, so that its dead-letter queue is an ordinary one. The core declares
+ * the dead-letter queue, the topic and then the subscription; without its topic, declaring fails with `NOT_FOUND`.
+ * Declaring it again binds it again, should the topic have been deleted and remade. Deleting it unbinds it first.
  */
 export interface SubscriptionSpec extends Omit<QueueSpec, 'kind'> {
   readonly kind: 'subscription'
   readonly topic: string
   /**
-   * 1 or more, all different. `*` is one segment, a final `#` is zero or more; `['#']` is everything. What
-   * several match is delivered once. Declaring with other patterns is `DRIFT`.
+   * 1 to 16 (`MOST_PATTERNS`), sorted, all different. `*` is one segment, a final `#` is zero or more; `['#']` is
+   * everything. They may overlap; what several match is delivered once. Declaring with other patterns, or for
+   * another topic, is `DRIFT`. `subjectMatcher` matches where the broker cannot.
    */
   readonly patterns: readonly string[]
 }
@@ -124,7 +131,10 @@ export interface WireMessage {
   readonly correlationId?: string | undefined
   readonly causationId?: string | undefined
   readonly key?: string | undefined
-  /** Dot-separated segments that patterns match. Present on what was published to a topic, and stays. */
+  /**
+   * What patterns match: 1 to 16 segments of letters, digits, `_` and `-`, separated by dots, 127 characters in
+   * all. Present on what was published to a topic, and stays through retries, dead-lettering and replay.
+   */
   readonly subject?: string | undefined
   /** Where the answer to a request is expected: the `address` of a reply channel. */
   readonly replyTo?: string | undefined
@@ -258,7 +268,10 @@ export interface Receiver<Token = unknown> {
 /** An answer on its way to a process that waits for it. */
 export interface Reply {
   readonly address: string
-  /** `correlationId` is the id of the request. */
+  /**
+   * `causationId` is the id of the request, by which the core finds who waits; `correlationId` is the request's
+   * own, as foreign clients expect it, or else its id. Content type and reserved headers must arrive too.
+   */
   readonly message: WireMessage
 }
 
