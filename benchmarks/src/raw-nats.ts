@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { connect, createInbox } from '@nats-io/transport-node'
+import { connect, createInbox, headers } from '@nats-io/transport-node'
 import type { Rival } from './rival.js'
 import { inWaves } from './rival.js'
 
@@ -19,7 +19,10 @@ export async function rawNats(server: string): Promise<Rival> {
   }
 }
 
-/** The best we can write by hand: publishes with a reply subject of our own, and one subscription for every PubAck. */
+/**
+ * The best we can write by hand: publishes with a reply subject of our own, and one subscription for every PubAck.
+ * Each message has an id, as without one no consumer can tell a second copy.
+ */
 export async function tunedNats(server: string): Promise<Rival> {
   const stream = await RawStream.open(server)
   const inbox = createInbox()
@@ -44,8 +47,10 @@ export async function tunedNats(server: string): Promise<Rival> {
         () =>
           new Promise<void>((resolve) => {
             const reply = `${inbox}.${next++}`
+            const identity = headers()
+            identity.set('id', randomUUID())
             waiting.set(reply, resolve)
-            stream.nc.publish(stream.subject, JSON.stringify(body), { reply })
+            stream.nc.publish(stream.subject, JSON.stringify(body), { reply, headers: identity })
           }),
       )
     },
