@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 const source = (path: string): string => fileURLToPath(new URL(`packages/${path}`, import.meta.url))
 const alias = [
   { find: /^@msgloop\/core\/driver$/, replacement: source('core/src/driver-entry.ts') },
+  { find: /^@msgloop\/core\/engine$/, replacement: source('core/src/engine-entry.ts') },
   { find: /^@msgloop\/core\/testing$/, replacement: source('core/src/testing/index.ts') },
   { find: /^@msgloop\/core$/, replacement: source('core/src/index.ts') },
   { find: /^@msgloop\/adapter-memory$/, replacement: source('adapter-memory/src/index.ts') },

@@ -1,6 +1,4 @@
-import { AttemptLog } from './attempt-log.js'
 import type { Broker, BrokerOptions, Health } from './broker.js'
-import { systemClock } from './clock.js'
 import type { Consumer } from './consumer.js'
 import type { Context } from './context.js'
 import { bounded, closed } from './context.js'
@@ -12,13 +10,12 @@ import type { Duration } from './duration.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import type { Intake } from './intake.js'
+import { makeContext } from './make-context.js'
 import { assertCatchable, onSignal } from './on-signal.js'
-import { oneOf, onlyKnown, positiveInteger } from './options.js'
+import { onlyKnown } from './options.js'
 import type { Queue } from './queue.js'
 import { QueueHandle } from './queue-handle.js'
 import { resolveDeadLetterQueue, resolveQueue } from './resolved-queue.js'
-import { SendBudget } from './send-budget.js'
-import { TopologyKeeper } from './topology-keeper.js'
 import { wrap } from './wrap.js'
 
 const KNOWN: readonly (keyof BrokerOptions)[] = [
@@ -65,31 +62,14 @@ class DriverBroker implements Broker {
     this.capabilities = driver.capabilities
     this.#driver = driver
     this.#options = options
-    const topology = oneOf('createBroker: option "topology"', options.topology ?? 'declare', [
-      'declare',
-      'verify',
-      'none',
-    ])
-    this.#context = {
-      driver,
-      clock: options.clock ?? systemClock,
-      random: options.random ?? Math.random,
-      topology: new TopologyKeeper(driver, topology),
-      attempts: new AttemptLog(driver.capabilities.retry),
-      budget: new SendBudget(
-        positiveInteger('createBroker: option "maxUnconfirmed"', options.maxUnconfirmed ?? 10_000),
-        positiveInteger(
-          'createBroker: option "maxUnconfirmedBytes"',
-          options.maxUnconfirmedBytes ?? 64 * 1024 * 1024,
-        ),
-      ),
+    this.#context = makeContext(driver, options, {
       assertOpen: () => {
         if (this.#closing) throw closed(`the broker (${driver.name} at ${driver.address})`)
       },
       assertSending: () => {
         if (this.#sealed) throw closed(`the broker (${driver.name} at ${driver.address})`)
       },
-    }
+    })
   }
 
   queue<T>(given: QueueDefinition<T> | string): Queue<T> {
