@@ -1,13 +1,32 @@
-import type { Admin, BrowsePage, Drift, QueueStats, Source, Topology } from '@msgloop/core/driver'
+import type {
+  Admin,
+  BrowsePage,
+  Drift,
+  QueueSpec,
+  QueueStats,
+  Source,
+  SubscriptionSpec,
+  Topology,
+} from '@msgloop/core/driver'
 import { DriverError } from '@msgloop/core/driver'
 import { BROWSE, DECLARE, PURGE, STATS } from './admin-scripts.js'
-import { notFound } from './errors.js'
-import { allKeys, type Keys, keysOf } from './keys.js'
+import { noTopic, notFound } from './errors.js'
+import { allKeys, type Keys, keysOf, namesakes, routesKeyOf } from './keys.js'
 import type { Nodes } from './nodes.js'
 import { readBrowsed, readNumbers, readTexts } from './replies.js'
 import type { Script } from './script.js'
-import type { Argument } from './session.js'
-import { asQueue, driftError, driftsOf, settingsOf } from './topology.js'
+import type { Argument, Session } from './session.js'
+import { DECLARE_TOPIC, SUBSCRIBE, UNSUBSCRIBE } from './topic-scripts.js'
+import {
+  asQueue,
+  bindingDrifts,
+  driftError,
+  driftsOf,
+  missing,
+  patternsOf,
+  settingsOf,
+  topicOf,
+} from './topology.js'
 import { decode } from './wire.js'
 
 const ENTRY_ID = /^\d{1,20}-\d{1,20}$/
@@ -22,25 +41,42 @@ export class RedisAdmin implements Admin {
   }
 
   async declare(topology: Topology, signal: AbortSignal): Promise<void> {
-    const spec = asQueue(topology)
-    const keys = keysOf(this.#prefix, spec.name)
-    const reply = await this.#run(DECLARE, keys, [keys.stream, keys.settings], settingsOf(spec), signal)
+    if (topology.kind === 'topic') {
+      const { name } = topology
+      const key = routesKeyOf(this.#prefix, name)
+      await this.#nodes.call(name, (session) => session.run(DECLARE_TOPIC, [key], []), signal)
+      return
+    }
+    const source = asQueue(topology)
+    await this.#refuseNamesake(source, signal)
+    const reply = await (source.kind === 'subscription'
+      ? this.#subscribe(source, signal)
+      : this.#make(source, signal))
     const declared = readTexts(reply)
     if (declared.length === 0) return
-    const drifts = driftsOf(spec, declared)
-    if (drifts.length > 0) throw driftError(spec, drifts)
+    const drifts = driftsOf(source, declared)
+    if (drifts.length > 0) throw driftError(source, drifts)
   }
 
   async verify(topology: Topology, signal: AbortSignal): Promise<readonly Drift[]> {
-    const spec = asQueue(topology)
-    const { tag, settings } = keysOf(this.#prefix, spec.name)
+    if (topology.kind === 'topic') {
+      const key = routesKeyOf(this.#prefix, topology.name)
+      const there = await this.#nodes.call(topology.name, (session) => session.call('EXISTS', key), signal)
+      return there === 1 ? [] : [missing(topology)]
+    }
+    const source = asQueue(topology)
+    const { tag, settings } = this.#keys(source)
     const reply = await this.#nodes.call(tag, (session) => session.call('HGETALL', settings), signal)
-    return driftsOf(spec, readTexts(reply))
+    const drifts = driftsOf(source, readTexts(reply))
+    if (source.kind === 'queue' || drifts.some(({ field }) => !field || field === 'patterns')) return drifts
+    const key = routesKeyOf(this.#prefix, source.topic)
+    const bound = await this.#nodes.call(tag, (session) => session.call('HGET', key, source.name), signal)
+    return [...drifts, ...bindingDrifts(source, bound === null ? undefined : String(bound))]
   }
 
   async stats(source: Source, signal: AbortSignal): Promise<QueueStats> {
     const { name } = asQueue(source)
-    const keys = keysOf(this.#prefix, name)
+    const keys = this.#keys(source)
     const names = [keys.stream, keys.settings, keys.delayed, keys.leases, keys.receivers]
     const numbers = readNumbers(existing(name, await this.#run(STATS, keys, names, [], signal)))
     const [ready, inFlight, delayed, oldestAgeMs, consumers] = numbers
@@ -75,7 +111,7 @@ export class RedisAdmin implements Admin {
   /** In pieces: the server does nothing else meanwhile. What others hold stays. */
   async purge(source: Source, signal: AbortSignal): Promise<number> {
     const { name } = asQueue(source)
-    const keys = keysOf(this.#prefix, name)
+    const keys = this.#keys(source)
     const names = [keys.stream, keys.settings, keys.delayed, keys.leases]
     let removed = 0
     let from = '-'
@@ -91,8 +127,50 @@ export class RedisAdmin implements Admin {
   }
 
   async delete(topology: Topology, signal: AbortSignal): Promise<void> {
-    const keys = keysOf(this.#prefix, asQueue(topology).name)
-    await this.#nodes.call(keys.tag, (session) => session.call('UNLINK', ...allKeys(keys)), signal)
+    if (topology.kind === 'topic') {
+      const key = routesKeyOf(this.#prefix, topology.name)
+      await this.#nodes.call(topology.name, (session) => session.call('UNLINK', key), signal)
+      return
+    }
+    const keys = this.#keys(asQueue(topology))
+    const names = allKeys(keys)
+    if (topology.kind === 'queue')
+      await this.#nodes.call(keys.tag, (session) => session.call('UNLINK', ...names), signal)
+    else {
+      const routes = routesKeyOf(this.#prefix, topology.topic)
+      await this.#run(UNSUBSCRIBE, keys, [routes, ...names], [topology.name], signal)
+    }
+  }
+
+  #keys(source: Source): Keys {
+    return keysOf(this.#prefix, source.name, topicOf(source))
+  }
+
+  #make(queue: QueueSpec, signal: AbortSignal): Promise<unknown> {
+    const keys = this.#keys(queue)
+    return this.#run(DECLARE, keys, [keys.stream, keys.settings], settingsOf(queue), signal)
+  }
+
+  async #subscribe(subscription: SubscriptionSpec, signal: AbortSignal): Promise<unknown> {
+    const { name, topic } = subscription
+    const keys = this.#keys(subscription)
+    const names = [keys.stream, keys.settings, routesKeyOf(this.#prefix, topic)]
+    const args = [name, patternsOf(subscription), ...settingsOf(subscription)]
+    const reply = await this.#run(SUBSCRIBE, keys, names, args, signal)
+    if (reply === 0) throw noTopic(topic)
+    return reply
+  }
+
+  /** Other kinds of queues of the same name have other keys, perhaps on another node: one that cannot be asked is none. */
+  async #refuseNamesake(source: Source, signal: AbortSignal): Promise<void> {
+    const others = namesakes(this.#prefix, source.name, topicOf(source))
+    await Promise.all(
+      others.map(async ({ tag, settings }) => {
+        const get = (session: Session): Promise<unknown> => session.call('HGETALL', settings)
+        const declared = readTexts(await this.#nodes.call(tag, get, signal).catch(() => []))
+        if (declared.length > 0) throw driftError(source, driftsOf(source, declared))
+      }),
+    )
   }
 
   #run(

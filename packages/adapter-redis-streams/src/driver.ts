@@ -15,15 +15,31 @@ import { capabilities } from './capabilities.js'
 import { classify, untilAborted } from './errors.js'
 import { keysOf } from './keys.js'
 import { Nodes } from './nodes.js'
+import { RedisPublisher } from './publisher.js'
 import { RECEIVE } from './receive-script.js'
 import { RedisReceiver } from './receiver.js'
 import { SEND } from './send-script.js'
 import { RedisSender } from './sender.js'
 import { EXTEND, LEAVE, SETTLE } from './settle-scripts.js'
-import { asQueue } from './topology.js'
+import { DECLARE_TOPIC, PUBLISH, SUBSCRIBE, UNSUBSCRIBE } from './topic-scripts.js'
+import { asQueue, topicOf } from './topology.js'
 import type { Target } from './url.js'
 
-const SCRIPTS = [SEND, RECEIVE, SETTLE, EXTEND, LEAVE, DECLARE, STATS, BROWSE, PURGE]
+const SCRIPTS = [
+  SEND,
+  PUBLISH,
+  RECEIVE,
+  SETTLE,
+  EXTEND,
+  LEAVE,
+  DECLARE,
+  DECLARE_TOPIC,
+  SUBSCRIBE,
+  UNSUBSCRIBE,
+  STATS,
+  BROWSE,
+  PURGE,
+]
 
 export class RedisStreamsDriver implements Driver {
   readonly name = 'redis-streams'
@@ -47,15 +63,18 @@ export class RedisStreamsDriver implements Driver {
   }
 
   async openSender(destination: Destination, signal: AbortSignal): Promise<Sender> {
+    const { prefix } = this.#target
+    if (destination.kind === 'topic')
+      return RedisPublisher.open(this.#nodes, prefix, destination.name, signal)
     const { name } = asQueue(destination)
-    const keys = keysOf(this.#target.prefix, name)
+    const keys = keysOf(prefix, name)
     return new RedisSender(this.#nodes, await this.#nodes.open(keys.tag, signal), name, keys)
   }
 
   async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
     const spec = asQueue(source)
     const { prefix, cluster } = this.#target
-    const keys = keysOf(prefix, spec.name)
+    const keys = keysOf(prefix, spec.name, topicOf(spec))
     const place = {
       nodes: this.#nodes,
       prefix,

@@ -102,6 +102,9 @@ export const unsent = ({ code, message, retryable, cause }: DriverError): Driver
 export const notFound = (queue: string): DriverError =>
   new DriverError('NOT_FOUND', `redis-streams: there is no queue "${queue}"`, { outcome: 'rejected' })
 
+export const noTopic = (topic: string): DriverError =>
+  new DriverError('NOT_FOUND', `redis-streams: there is no topic "${topic}"`, { outcome: 'rejected' })
+
 export const aborted = (reason: unknown): DriverError =>
   new DriverError('ABORTED', 'redis-streams: stopped waiting for the server', { cause: reason })
 

@@ -24,10 +24,11 @@ export const ARRIVING = 'arriving'
  * A queue and its `<name>.dlq` share a tag: between them a message moves in one step, in a cluster
  * too, while queues that have nothing to do with each other spread over its nodes.
  */
-export const tagOf = (queue: string): string => queue.replace(/(?<=.)(\.dlq)+$/, '')
+const tagOf = (queue: string): string => queue.replace(/(?<=.)(\.dlq)+$/, '')
 
-export function keysOf(prefix: string, queue: string): Keys {
-  const tag = tagOf(queue)
+/** A subscription has the tag of its topic, which fills all of its subscriptions in one step. */
+export function keysOf(prefix: string, queue: string, topic?: string): Keys {
+  const tag = topic ?? tagOf(queue)
   const stream = `${prefix}:{${tag}}:${queue}`
   return {
     tag,
@@ -48,3 +49,17 @@ export const allKeys = (keys: Keys): readonly string[] => [
   keys.ids,
   keys.receivers,
 ]
+
+/** Hash: the patterns of each subscription by its name, and what changes whenever they do. It exists exactly while the topic does. */
+export const routesKeyOf = (prefix: string, topic: string): string => `${prefix}:{${topic}}:${topic}:routes`
+
+/** Field of the routes that is no subscription: those have a dot in their names. */
+export const REVISION = 'revision'
+
+/** Keys of settings that other kinds of queues of this name would have: subscriptions of any topic it may begin with. */
+export function namesakes(prefix: string, name: string, topic?: string): readonly Keys[] {
+  const own = keysOf(prefix, name, topic)
+  const topics = [...name.matchAll(/\./g)].map(({ index }) => name.slice(0, index))
+  const all = [keysOf(prefix, name), ...topics.map((each) => keysOf(prefix, name, each))]
+  return all.filter(({ settings }) => settings !== own.settings)
+}

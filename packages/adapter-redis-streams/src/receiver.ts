@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import {
   type Delivery,
   type Failure,
-  type QueueSpec,
   type Receiver,
   type ReceiverOptions,
   type Settlement,
+  type Source,
   sleep,
   systemClock,
 } from '@msgloop/core/driver'
@@ -45,7 +45,7 @@ type Taken = Delivery<Token> & { readonly nth: number }
 /** Takes from one queue. It fetches nothing ahead: a message is leased the moment it is taken. */
 export class RedisReceiver implements Receiver<Token> {
   readonly #place: Place
-  readonly #spec: QueueSpec
+  readonly #spec: Source
   readonly #prefetch: number
   readonly #leaseMs: number
   readonly #id = randomUUID().slice(0, 8)
@@ -63,7 +63,7 @@ export class RedisReceiver implements Receiver<Token> {
 
   static async open(
     place: Place,
-    spec: QueueSpec,
+    spec: Source,
     options: ReceiverOptions,
     signal: AbortSignal,
   ): Promise<RedisReceiver> {
@@ -72,7 +72,7 @@ export class RedisReceiver implements Receiver<Token> {
     return receiver
   }
 
-  private constructor(place: Place, spec: QueueSpec, options: ReceiverOptions) {
+  private constructor(place: Place, spec: Source, options: ReceiverOptions) {
     this.#place = place
     this.#spec = spec
     this.#prefetch = options.prefetch

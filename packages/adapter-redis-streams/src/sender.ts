@@ -1,4 +1,4 @@
-import { DriverError, type Failure, type Outgoing, type Sender } from '@msgloop/core/driver'
+import { DriverError, type Failure, type Outgoing, type Sender, type WireMessage } from '@msgloop/core/driver'
 import { capabilities } from './capabilities.js'
 import { notFound, untilAborted } from './errors.js'
 import type { Keys } from './keys.js'
@@ -9,7 +9,7 @@ import type { Session } from './session.js'
 import { encode } from './wire.js'
 
 /** Names, lengths and headers around a body, roughly. */
-const FIELDS_BYTES = 256
+export const ENTRY_BYTES = 256
 
 /** Keys of `SEND`. */
 export const sendKeys = (keys: Keys): readonly string[] => [
@@ -41,10 +41,10 @@ export class RedisSender implements Sender {
     const items: Packable[] = []
     let bytes = 0
     for (const [index, { message, delayMs }] of batch.entries()) {
-      if (message.body.byteLength > capabilities.limits.bodyBytes)
-        failures.push({ index, error: tooLarge(message.body.byteLength) })
+      const error = tooLarge(message)
+      if (error) failures.push({ index, error })
       else items.push([delayMs, message.id, encode(message)])
-      bytes += message.body.byteLength + FIELDS_BYTES
+      bytes += message.body.byteLength + ENTRY_BYTES
     }
     if (items.length === 0) return failures
     const work = this.#session.run(SEND, sendKeys(this.#keys), [pack(items, bytes), ''])
@@ -62,9 +62,10 @@ export class RedisSender implements Sender {
   }
 }
 
-const tooLarge = (bytes: number): DriverError =>
-  new DriverError(
-    'TOO_LARGE',
-    `redis-streams: a body of ${bytes} bytes; at most ${capabilities.limits.bodyBytes} are possible here`,
-    { outcome: 'rejected' },
-  )
+/** Why a message cannot be sent, if so. */
+export function tooLarge({ body: { byteLength } }: WireMessage): DriverError | undefined {
+  const { bodyBytes } = capabilities.limits
+  if (byteLength <= bodyBytes) return undefined
+  const message = `redis-streams: a body of ${byteLength} bytes; at most ${bodyBytes} are possible here`
+  return new DriverError('TOO_LARGE', message, { outcome: 'rejected' })
+}

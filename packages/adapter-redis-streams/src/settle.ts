@@ -1,6 +1,6 @@
 import { DriverError, type Failure, type Settlement, type Verdict } from '@msgloop/core/driver'
 import { notFound } from './errors.js'
-import { type Keys, keysOf, tagOf } from './keys.js'
+import { type Keys, keysOf } from './keys.js'
 import { type Packable, pack } from './msgpack.js'
 import type { Nodes } from './nodes.js'
 import { readRefusals } from './replies.js'
@@ -27,6 +27,8 @@ export interface Place {
   /** When this driver last looked for what was taken without a lease, by queue; of the clock's `elapsed`. */
   readonly strayed: Map<string, number>
 }
+
+type Move = Extract<Verdict, { kind: 'move' }>
 
 interface Item {
   readonly index: number
@@ -73,12 +75,12 @@ async function settleAll(
   const others = items.filter(({ verdict }) => verdict.kind !== 'ack')
   const names = [keys.stream, keys.leases, keys.settings, keys.delayed]
   const targets: string[] = []
-  const targetOf = (to: string): number => {
-    const known = targets.indexOf(to)
+  const targetOf = ({ to, topic }: Move): number => {
+    const { stream, settings } = keysOf(prefix, to, topic)
+    const known = targets.indexOf(stream)
     if (known >= 0) return known + 1
-    const { stream, settings } = keysOf(prefix, to)
     names.push(stream, settings)
-    return targets.push(to)
+    return targets.push(stream)
   }
   const members = pack(acks.map(({ token }) => token.member))
   const rest = pack(others.map((item) => packed(item, targetOf)))
@@ -93,7 +95,7 @@ async function settleAll(
   }
 }
 
-function packed({ token, verdict }: Item, targetOf: (queue: string) => number): readonly Packable[] {
+function packed({ token, verdict }: Item, targetOf: (move: Move) => number): readonly Packable[] {
   switch (verdict.kind) {
     case 'ack':
       return []
@@ -105,7 +107,7 @@ function packed({ token, verdict }: Item, targetOf: (queue: string) => number): 
     }
     case 'move': {
       const { without, more } = changeFor(token.entry, verdict.headers, 'move')
-      return [MOVE, token.member, targetOf(verdict.to), without, more]
+      return [MOVE, token.member, targetOf(verdict), without, more]
     }
     default:
       throw new TypeError(`unknown verdict ${JSON.stringify(verdict satisfies never)}`)
@@ -123,8 +125,11 @@ function refusal(why: number | string, verdict: Verdict, queue: string): Error {
 }
 
 /** Whether these moves cannot be one step: some queue is on another node of a cluster. */
-const elsewhere = ({ cluster, keys }: Place, items: readonly Item[]): boolean =>
-  cluster && items.some(({ verdict }) => verdict.kind === 'move' && tagOf(verdict.to) !== keys.tag)
+const elsewhere = ({ cluster, prefix, keys }: Place, items: readonly Item[]): boolean =>
+  cluster &&
+  items.some(
+    ({ verdict }) => verdict.kind === 'move' && keysOf(prefix, verdict.to, verdict.topic).tag !== keys.tag,
+  )
 
 /** Stores the copies of what is still ours, and then acks what was stored. */
 async function moveElsewhere(
@@ -167,7 +172,7 @@ async function store(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (verdict.kind !== 'move') return
-  const { to } = verdict
+  const { to, topic } = verdict
   const { without, more } = changeFor(entry, verdict.headers, 'move')
   const left = new Set(without)
   const fields: Packable[] = []
@@ -175,7 +180,7 @@ async function store(
     const [name, value] = entry.fields.slice(at, at + 2)
     if (name && value && !left.has(name.toString())) fields.push(name, value)
   }
-  const target = keysOf(prefix, to)
+  const target = keysOf(prefix, to, topic)
   const item = pack([[0, `${keys.stream}/${entry.id}`, [...fields, ...more]]])
   const reply = await nodes.call(
     target.tag,

@@ -1,7 +1,7 @@
-import type { QueueSpec } from '@msgloop/core/driver'
+import type { QueueSpec, SubscriptionSpec } from '@msgloop/core/driver'
 import { describe, expect, test } from 'vitest'
-import { allKeys, keysOf, tagOf } from './keys.js'
-import { asQueue, driftError, driftsOf, settingsOf } from './topology.js'
+import { allKeys, keysOf, namesakes, routesKeyOf } from './keys.js'
+import { asQueue, bindingDrifts, driftError, driftsOf, settingsOf } from './topology.js'
 
 const orders: QueueSpec = {
   kind: 'queue',
@@ -14,6 +14,8 @@ const orders: QueueSpec = {
   order: 'none',
   lanes: false,
 }
+
+const tagOf = (queue: string): string => keysOf('p', queue).tag
 
 describe('keys', () => {
   test('of a queue and its dead letters share a hash tag, those of others do not', () => {
@@ -79,5 +81,49 @@ describe('settings', () => {
     ])
       expect(() => asQueue(topology)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }))
     expect(asQueue({ ...orders, dedupWindowMs: 86_400_000 }).name).toBe('orders')
+  })
+})
+
+describe('a subscription', () => {
+  const { kind: _, ...queue } = orders
+  const billing: SubscriptionSpec = {
+    ...queue,
+    kind: 'subscription',
+    name: 'shop.eu.billing',
+    topic: 'shop.eu',
+    patterns: ['order.#', 'refund.*'],
+  }
+
+  test('has the tag of its topic, as the README tells raw clients', () => {
+    expect(keysOf('msgloop', 'shop.eu.billing', 'shop.eu').stream).toBe('msgloop:{shop.eu}:shop.eu.billing')
+    expect(routesKeyOf('msgloop', 'shop.eu')).toBe('msgloop:{shop.eu}:shop.eu:routes')
+  })
+
+  test('has namesakes: the queue, and subscriptions of other topics it may begin with', () => {
+    const tags = (topic?: string): readonly string[] =>
+      namesakes('p', 'shop.eu.billing', topic).map(({ tag }) => tag)
+    expect(tags('shop.eu')).toEqual(['shop.eu.billing', 'shop'])
+    expect(tags()).toEqual(['shop', 'shop.eu'])
+    expect(namesakes('p', 'orders')).toEqual([])
+    expect(namesakes('p', 'orders.dlq')).toEqual([])
+  })
+
+  test('differs by topic and patterns, and from a queue', () => {
+    expect(driftsOf(billing, settingsOf(billing))).toEqual([])
+    const object = 'subscription "shop.eu.billing"'
+    expect(driftsOf({ ...billing, patterns: ['#'] }, settingsOf(billing))).toEqual([
+      { object, field: 'patterns', expected: '#', actual: 'order.# refund.*' },
+    ])
+    expect(driftsOf({ ...billing, topic: 'shop' }, settingsOf(billing))).toEqual([
+      { object, field: 'topic', expected: 'shop', actual: 'shop.eu' },
+    ])
+    expect(driftsOf(billing, settingsOf(orders)).map(({ field }) => field)).toEqual(['topic', 'patterns'])
+  })
+
+  test('is bound by exactly its patterns', () => {
+    const object = 'binding of subscription "shop.eu.billing"'
+    expect(bindingDrifts(billing, 'order.# refund.*')).toEqual([])
+    expect(bindingDrifts(billing, '#')).toMatchObject([{ object, field: 'patterns', actual: '#' }])
+    expect(bindingDrifts(billing, undefined)).toMatchObject([{ object, actual: 'missing' }])
   })
 })

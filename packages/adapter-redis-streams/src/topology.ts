@@ -1,14 +1,21 @@
-import { type Drift, DriverError, type QueueSpec, type Topology } from '@msgloop/core/driver'
+import {
+  type Drift,
+  DriverError,
+  type Source,
+  type SubscriptionSpec,
+  type TopicSpec,
+  type Topology,
+} from '@msgloop/core/driver'
 import { capabilities } from './capabilities.js'
 
-/** What a queue is declared with, as it is kept beside it. Leases are each receiver's own. */
-const FIELDS = ['role', 'deadLetter', 'deliveryLimit', 'retentionMs', 'dedupWindowMs'] as const
+/** Names and values by turns, as a hash is read and written. */
+export type Fields = readonly string[]
 
-/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, order by key, lanes, longer windows */
-export function asQueue(topology: Topology): QueueSpec {
+/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: lanes, longer windows */
+export function asQueue(topology: Topology): Source {
   const unsupported = (what: string): DriverError =>
-    new DriverError('UNSUPPORTED', `redis-streams: ${topology.kind} "${topology.name}": ${what}`)
-  if (topology.kind !== 'queue') throw unsupported('there are no topics here yet')
+    new DriverError('UNSUPPORTED', `redis-streams: ${nameOf(topology)}: ${what}`)
+  if (topology.kind === 'topic') throw unsupported('nothing can be received from a topic')
   if (topology.order !== 'none') throw unsupported('order by key is not possible here yet')
   if (topology.lanes) throw unsupported('lanes are not possible here yet')
   if (topology.dedupWindowMs > capabilities.dedupWindowMs)
@@ -16,27 +23,74 @@ export function asQueue(topology: Topology): QueueSpec {
   return topology
 }
 
-/** Names and values by turns. */
-export const settingsOf = (spec: QueueSpec): readonly string[] =>
-  FIELDS.flatMap((field) => (spec[field] === undefined ? [] : [field, String(spec[field])]))
+/** The topic that fills it. */
+export const topicOf = (source: Source): string | undefined =>
+  source.kind === 'subscription' ? source.topic : undefined
 
-/** How a queue that was declared with `settings` differs from `spec`, field by field. */
-export function driftsOf(spec: QueueSpec, settings: readonly string[]): readonly Drift[] {
-  const object = `queue "${spec.name}"`
-  if (settings.length === 0) return [{ object, expected: 'a queue', actual: 'missing' }]
-  const declared = new Map<string, string>()
-  for (let at = 0; at < settings.length; at += 2) declared.set(settings[at] ?? '', settings[at + 1] ?? '')
+/** What a queue is declared with, as it is kept beside it. Leases are each receiver's own. */
+export function settingsOf(source: Source): Fields {
+  const { role, deadLetter, deliveryLimit, retentionMs, dedupWindowMs } = source
+  const settings = { role, deadLetter, deliveryLimit, retentionMs, dedupWindowMs }
+  const bound = source.kind === 'subscription' ? { topic: source.topic, patterns: patternsOf(source) } : {}
+  return Object.entries({ ...settings, ...bound }).flatMap(([field, value]) =>
+    value === undefined ? [] : [field, String(value)],
+  )
+}
+
+/** As they are kept in the routes of a topic. */
+export const patternsOf = ({ patterns }: SubscriptionSpec): string => patterns.join(' ')
+
+const FIELDS = [
+  'role',
+  'deadLetter',
+  'deliveryLimit',
+  'retentionMs',
+  'dedupWindowMs',
+  'topic',
+  'patterns',
+] as const
+
+/** How a queue that was declared with `settings` differs from what is wanted, field by field. */
+export function driftsOf(source: Source, settings: Fields): readonly Drift[] {
+  const object = nameOf(source)
+  if (settings.length === 0) return [missing(source)]
+  const wanted = mapOf(settingsOf(source))
+  const declared = mapOf(settings)
   return FIELDS.flatMap((field) => {
-    const expected = String(spec[field] ?? 'none')
+    const expected = wanted.get(field) ?? 'none'
     const actual = declared.get(field) ?? 'none'
     return expected === actual ? [] : [{ object, field, expected, actual }]
   })
 }
 
-export function driftError(spec: QueueSpec, drifts: readonly Drift[]): DriverError {
+/** How the routes of its topic differ from what a subscription wants. */
+export function bindingDrifts(wanted: SubscriptionSpec, bound: string | undefined): readonly Drift[] {
+  const object = `binding of ${nameOf(wanted)}`
+  const expected = patternsOf(wanted)
+  if (bound === undefined)
+    return [{ object, expected: `to topic "${wanted.topic}" by ${expected}`, actual: 'missing' }]
+  return bound === expected ? [] : [{ object, field: 'patterns', expected, actual: bound }]
+}
+
+/** The whole object is not there. */
+export const missing = (topology: Source | TopicSpec): Drift => ({
+  object: nameOf(topology),
+  expected: `a ${topology.kind}`,
+  actual: 'missing',
+})
+
+export function driftError(source: Source, drifts: readonly Drift[]): DriverError {
   const fields = drifts.map(({ field, expected, actual }) => `${field} is ${actual}, wanted ${expected}`)
   const message =
-    `queue "${spec.name}" exists with other settings: ${fields.join('; ')}; ` +
+    `${nameOf(source)} exists with other settings: ${fields.join('; ')}; ` +
     `connect with topology: 'verify' or 'none' to adopt it as it is`
   return new DriverError('DRIFT', message, { outcome: 'rejected' })
+}
+
+export const nameOf = ({ kind, name }: Topology): string => `${kind} "${name}"`
+
+export function mapOf(fields: Fields): ReadonlyMap<string, string> {
+  const map = new Map<string, string>()
+  for (let at = 0; at < fields.length; at += 2) map.set(fields[at] ?? '', fields[at + 1] ?? '')
+  return map
 }

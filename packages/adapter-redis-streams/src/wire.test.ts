@@ -41,6 +41,8 @@ const full: WireMessage = {
   correlationId: 'c',
   causationId: 'z',
   key: 'k',
+  subject: 'order.created',
+  replyTo: 'msgloop:replies:1',
   lane: 'high',
   expiresAt: NOW + 60_000,
   traceparent: '00-tp',

@@ -51,6 +51,8 @@ export function encode(message: WireMessage): readonly (string | Uint8Array)[] {
   if (message.correlationId !== undefined) fields.push(NAMES.correlationId, message.correlationId)
   if (message.causationId !== undefined) fields.push(NAMES.causationId, message.causationId)
   if (message.key !== undefined) fields.push(NAMES.key, message.key)
+  if (message.subject !== undefined) fields.push(NAMES.subject, message.subject)
+  if (message.replyTo !== undefined) fields.push(NAMES.replyTo, message.replyTo)
   if (message.lane !== undefined) fields.push(NAMES.lane, message.lane)
   if (message.expiresAt !== undefined) fields.push(NAMES.expiresAt, String(message.expiresAt))
   if (message.traceparent !== undefined) fields.push(NAMES.traceparent, message.traceparent)
@@ -99,6 +101,10 @@ export function decode(entry: Entry, handedOver: number): Decoded {
   if (causationId !== undefined) message.causationId = causationId
   const key = own.get(NAMES.key)
   if (key !== undefined) message.key = key
+  const subject = own.get(NAMES.subject)
+  if (subject !== undefined) message.subject = subject
+  const replyTo = own.get(NAMES.replyTo)
+  if (replyTo !== undefined) message.replyTo = replyTo
   const lane = own.get(NAMES.lane)
   if (lane === 'high' || lane === 'normal' || lane === 'low') message.lane = lane
   const expiresAt = number(own.get(NAMES.expiresAt))
