@@ -14,6 +14,7 @@ IMAGES=(
   'nats:2.10|nats|trixie'
   'nats:2.9|nats|bookworm'
   'softwaremill/elasticmq-native:1|elasticmq|trixie'
+  'motoserver/moto:5|moto|trixie'
 )
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

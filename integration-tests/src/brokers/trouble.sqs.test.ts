@@ -1,108 +1,30 @@
-import { randomUUID } from 'node:crypto'
-import type { SQSClient } from '@aws-sdk/client-sqs'
-import { GetQueueAttributesCommand, GetQueueUrlCommand, SendMessageCommand } from '@aws-sdk/client-sqs'
+import { SendMessageCommand } from '@aws-sdk/client-sqs'
 import type { SqsDriver } from '@msgloop/adapter-sqs'
-import { sqs } from '@msgloop/adapter-sqs'
-import type { Broker, Queue, QueueOptions } from '@msgloop/core'
-import { createBroker, defineQueue, immediate, MsgloopError, RetryAfter } from '@msgloop/core'
-import type { Delivery, Driver, QueueSpec, WireMessage } from '@msgloop/core/driver'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { ElasticmqServer } from '../elasticmq-server.js'
+import type { Queue } from '@msgloop/core'
+import { defineQueue, immediate, RetryAfter } from '@msgloop/core'
+import type { Delivery } from '@msgloop/core/driver'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { startElasticmq } from '../elasticmq-server.js'
+import { FACT, failure, never, outgoing, sqsLab } from '../sqs-lab.js'
 import { tcpProxy } from '../tcp-proxy.js'
 
-const FACT = { timeout: 15_000, interval: 20 }
 const HOUR_MS = 3_600_000
 
-let server: ElasticmqServer
-let raw: SQSClient
-const open: { close(): Promise<void> }[] = []
-
-beforeAll(async () => {
-  server = await startElasticmq()
-  raw = server.client()
-})
-afterAll(async () => {
-  raw?.destroy()
-  await server?.stop()
-})
-afterEach(async () => {
+const lab = sqsLab(startElasticmq)
+afterEach(() => {
   vi.unstubAllEnvs()
-  for (const each of open.splice(0).reverse()) await each.close()
 })
-
-const unique = (): string => `trouble-${randomUUID()}`
-
-function connected(url = server.url()): { broker: Broker; driver: SqsDriver } {
-  const driver = sqs({ url })
-  const broker = createBroker(driver)
-  open.push(broker)
-  return { broker, driver }
-}
-
-const newQueue = (options: QueueOptions<unknown> = {}, broker = connected().broker): Queue<unknown> =>
-  broker.queue<unknown>(defineQueue<unknown>(unique(), options))
-
-function newDriver(): SqsDriver {
-  const driver = sqs({ url: server.url() })
-  open.push(driver)
-  return driver
-}
 
 /** The requests that settling may make. */
 function counted({ calls }: SqsDriver) {
   return { send: calls.send, delete: calls.delete, visibility: calls.visibility }
 }
 
-async function urlOf(QueueName: string): Promise<string> {
-  const { QueueUrl = '' } = await raw.send(new GetQueueUrlCommand({ QueueName }))
-  return QueueUrl
-}
-
-async function attributesOf(queue: string, suffix = ''): Promise<Readonly<Record<string, string>>> {
-  const QueueUrl = await urlOf(`${queue}${suffix}`)
-  const { Attributes } = await raw.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] }))
-  return Attributes ?? {}
-}
-
-/** A queue for a driver alone. */
-async function declared(driver: Driver, dedupWindowMs = 0): Promise<QueueSpec> {
-  const shared = { kind: 'queue', leaseMs: 30_000, dedupWindowMs, order: 'none', lanes: false } as const
-  const name = unique()
-  const spec: QueueSpec = { ...shared, name, role: 'work', deadLetter: `${name}.dlq`, deliveryLimit: 400 }
-  await driver.admin.declare(spec, AbortSignal.timeout(10_000))
-  return spec
-}
-
-const outgoing = (id: string, rest: Partial<WireMessage> = {}, delayMs = 0) => ({
-  delayMs,
-  message: { id, body: Buffer.from('1'), headers: {}, timestamp: Date.now(), ...rest },
-})
-
-const never = new AbortController().signal
-const OPTIONS = { prefetch: 10, leaseMs: 30_000, consumer: 'c', onLost: () => {} }
-
-async function receiveOne(driver: Driver, spec: QueueSpec, waitMs = 5_000) {
-  const receiver = await driver.openReceiver(spec, OPTIONS, never)
-  open.push(receiver)
-  const [delivery] = await receiver.receive(1, waitMs, never)
-  return { receiver, delivery }
-}
-
-async function failure(promise: Promise<unknown>): Promise<MsgloopError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof MsgloopError) return error
-  throw new Error(`expected a MsgloopError, saw ${error}`)
-}
-
 describe('what is legal elsewhere', () => {
   test.each(['a--b', 'a.-b'])(
     'a queue named "%s" is refused before any I/O, and the error says why',
     async (name) => {
-      const { broker, driver } = connected()
+      const { broker, driver } = lab.connected()
       const error = await failure(broker.queue(name).send({}))
       expect(error).toMatchObject({ code: 'INVALID', outcome: 'rejected' })
       expect(error.message).toMatch(/"\." is written "--"/)
@@ -111,16 +33,16 @@ describe('what is legal elsewhere', () => {
   )
 
   test('a name that is too long with its prefix is refused before any I/O', async () => {
-    const { broker, driver } = connected(server.url(undefined, `/${'p'.repeat(40)}`))
+    const { broker, driver } = lab.connected(lab.server.url(undefined, `/${'p'.repeat(40)}`))
     const error = await failure(broker.queue('n'.repeat(60)).send({}))
     expect(error).toMatchObject({ code: 'INVALID', outcome: 'rejected' })
     expect(driver.calls.total).toBe(0)
   })
 
   test('queues of two prefixes are two queues', async () => {
-    const name = unique()
+    const name = lab.unique()
     const [a, b] = ['a-', 'b-'].map((prefix) =>
-      connected(server.url(undefined, `/${prefix}`)).broker.queue(name),
+      lab.connected(lab.server.url(undefined, `/${prefix}`)).broker.queue(name),
     )
     await a?.send('of a')
     expect(await b?.receive({ wait: 300 })).toEqual([])
@@ -130,7 +52,7 @@ describe('what is legal elsewhere', () => {
   })
 
   test('characters that XML lacks arrive, in bodies, headers and fields', async () => {
-    const queue = newQueue()
+    const queue = lab.queue()
     const strange = '\u0000\u0001\u001F\uFFFE\uFFFF end'
     await queue.send(strange, { headers: { h: strange }, type: strange })
     const [delivery] = await queue.receive({ wait: '5s' })
@@ -141,7 +63,7 @@ describe('what is legal elsewhere', () => {
   })
 
   test('64 headers arrive, though SQS has ten attributes', async () => {
-    const queue = newQueue()
+    const queue = lab.queue()
     const headers = Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`h${n}`, `${n}`]))
     await queue.send(
       {},
@@ -155,21 +77,21 @@ describe('what is legal elsewhere', () => {
 
 describe('one bad entry of a batch', () => {
   test('that is too large fails alone, as TOO_LARGE and rejected', async () => {
-    const driver = newDriver()
-    const spec = await declared(driver)
+    const driver = lab.driver()
+    const spec = await lab.declared(driver)
     const sender = await driver.openSender(spec, never)
     const body = Buffer.alloc(1_100_000, 'x')
     const failures = await sender.send([outgoing('a'), outgoing('b', { body }), outgoing('c')], never)
     expect(failures.map(({ index }) => index)).toEqual([1])
     expect(driver.classify(failures[0]?.error)).toMatchObject({ code: 'TOO_LARGE', outcome: 'rejected' })
-    const { receiver } = await receiveOne(driver, spec)
+    const { receiver } = await lab.receiveOne(driver, spec)
     await expect.poll(async () => (await driver.admin.stats(spec, never)).ready, FACT).toBe(0)
     await receiver.close()
   })
 
   test('that SQS itself refuses, of a request that succeeds, is told by its index', async () => {
-    const driver = newDriver()
-    const spec = await declared(driver, 300_000)
+    const driver = lab.driver()
+    const spec = await lab.declared(driver, { dedupWindowMs: 300_000 })
     const sender = await driver.openSender(spec, never)
     const failures = await sender.send(
       ['a', 'no group id: ü', 'c'].map((id) => outgoing(id)),
@@ -177,8 +99,7 @@ describe('one bad entry of a batch', () => {
     )
     expect(failures.map(({ index }) => index)).toEqual([1])
     expect(driver.classify(failures[0]?.error)).toMatchObject({ code: 'INVALID', outcome: 'rejected' })
-    const receiver = await driver.openReceiver(spec, OPTIONS, never)
-    open.push(receiver)
+    const receiver = await lab.receiver(driver, spec)
     const ids = new Set<string>()
     await expect
       .poll(async () => {
@@ -196,8 +117,8 @@ describe('access', () => {
     vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true')
     vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', '/nowhere')
     vi.stubEnv('AWS_CONFIG_FILE', '/nowhere')
-    const { broker } = connected(`sqs+http://${server.host}:${server.port}`)
-    const error = await failure(broker.queue(unique()).send({}))
+    const { broker } = lab.connected(`sqs+http://${lab.server.host}:${lab.server.port}`)
+    const error = await failure(broker.queue(lab.unique()).send({}))
     expect(error).toMatchObject({ code: 'DENIED', outcome: 'rejected', retryable: false })
     expect(error.message).toMatch(/set AWS_ACCESS_KEY_ID/)
   })
@@ -206,7 +127,7 @@ describe('access', () => {
     context.skip('ElasticMQ takes any credentials; errors.test.ts holds what AWS answers'))
 
   test('to a host that does not exist is UNREACHABLE, and names the address', async () => {
-    const { broker } = connected('sqs+http://k:s3cret@nowhere.invalid')
+    const { broker } = lab.connected('sqs+http://k:s3cret@nowhere.invalid')
     const error = await failure(broker.connect({ timeout: '4s' }))
     expect(['UNREACHABLE', 'TIMEOUT']).toContain(error.code)
     expect(error.message).toContain('sqs+http://nowhere.invalid')
@@ -214,18 +135,18 @@ describe('access', () => {
   })
 
   test('to a port where nothing listens is UNREACHABLE, and a send is certainly not stored', async () => {
-    const proxy = await tcpProxy(server)
+    const proxy = await tcpProxy(lab.server)
     await proxy.close()
-    const { broker } = connected(server.url(proxy))
-    const error = await failure(broker.queue(defineQueue(unique(), { sendTimeout: '1s' })).send({}))
+    const { broker } = lab.connected(lab.server.url(proxy))
+    const error = await failure(broker.queue(defineQueue(lab.unique(), { sendTimeout: '1s' })).send({}))
     expect(error).toMatchObject({ code: 'TIMEOUT', outcome: 'rejected', retryable: true })
     expect(error.message).toMatch(/ECONNREFUSED/)
   })
 
   test('through a line that is dead without being closed ends in time, with an unknown outcome, and comes back', async () => {
-    const proxy = await tcpProxy(server)
-    open.push(proxy)
-    const queue = newQueue({ sendTimeout: '1s' }, connected(server.url(proxy)).broker)
+    const proxy = await tcpProxy(lab.server)
+    lab.open(proxy)
+    const queue = lab.queue({ sendTimeout: '1s' }, lab.connected(lab.server.url(proxy)).broker)
     await queue.send('before')
     proxy.stall()
     const error = await failure(queue.send('during'))
@@ -248,9 +169,9 @@ describe('a delay by hops', () => {
   /** As msgloop stores it when its 900 s are over. */
   const waiting = async (queue: Queue<unknown>, delay: number): Promise<void> => {
     await queue.stats()
-    await raw.send(
+    await lab.raw.send(
       new SendMessageCommand({
-        QueueUrl: await urlOf(queue.name),
+        QueueUrl: await lab.urlOf(queue.name),
         MessageBody: '1',
         MessageAttributes: {
           'message-id': { DataType: 'String', StringValue: 'waiting' },
@@ -263,7 +184,7 @@ describe('a delay by hops', () => {
   test.each([2_500, 1])(
     'of %d ms ends on time, and its hop is neither attempt nor delivery',
     async (delay) => {
-      const queue = newQueue({ retry: immediate({ attempts: 3 }) })
+      const queue = lab.queue({ retry: immediate({ attempts: 3 }) })
       const sentAt = Date.now()
       await waiting(queue, delay)
       const seen: { at: number; attempt: number; deliveries: number }[] = []
@@ -283,20 +204,20 @@ describe('a delay by hops', () => {
   )
 
   test('of days is hidden for hours at its first receipt, and no handler sees it', async () => {
-    const queue = newQueue()
+    const queue = lab.queue()
     await waiting(queue, 3 * 24 * HOUR_MS)
-    const { broker, driver } = connected()
+    const { broker, driver } = lab.connected()
     const consumer = broker.queue(queue.name).consume(() => {})
     await expect.poll(() => driver.calls.visibility, FACT).toBe(1)
     await consumer.close()
     await expect
-      .poll(async () => (await attributesOf(queue.name)).ApproximateNumberOfMessagesNotVisible, FACT)
+      .poll(async () => (await lab.attributesOf(queue.name)).ApproximateNumberOfMessagesNotVisible, FACT)
       .toBe('1')
     expect(await queue.receive({ wait: 300 })).toEqual([])
   })
 
   test('of a FIFO queue, which has none of its own, is kept', async () => {
-    const queue = newQueue({ dedup: '5m' })
+    const queue = lab.queue({ dedup: '5m' })
     const sentAt = Date.now()
     await queue.send('later', { delay: '2s' })
     const [delivery] = await queue.receive({ wait: '10s' })
@@ -309,23 +230,23 @@ describe('a delay by hops', () => {
 
 describe('a retry', () => {
   test('is one request, and changes nothing but when the message is visible', async () => {
-    const driver = newDriver()
-    const spec = await declared(driver)
+    const driver = lab.driver()
+    const spec = await lab.declared(driver)
     await (await driver.openSender(spec, never)).send([outgoing('m')], never)
-    const { receiver, delivery } = await receiveOne(driver, spec)
+    const { receiver, delivery } = await lab.receiveOne(driver, spec)
     const before = { ...counted(driver) }
     const verdict = { kind: 'retry', delayMs: HOUR_MS, headers: {} } as const
     expect(await receiver.settle([{ token: delivery?.token, verdict }])).toEqual([])
     expect(counted(driver)).toEqual({ ...before, visibility: before.visibility + 1 })
-    expect(await attributesOf(spec.name)).toMatchObject({ ApproximateNumberOfMessagesNotVisible: '1' })
+    expect(await lab.attributesOf(spec.name)).toMatchObject({ ApproximateNumberOfMessagesNotVisible: '1' })
   })
 
   test('after more than the 12 hours that SQS hides a message is stored afresh, and the original is gone', async () => {
-    const queue = newQueue()
+    const queue = lab.queue()
     await queue.send({}, { id: 'm' })
     const [delivery] = await queue.receive({ wait: '5s' })
     await delivery?.retry({ delay: '13h' })
-    expect(await attributesOf(queue.name)).toMatchObject({
+    expect(await lab.attributesOf(queue.name)).toMatchObject({
       ApproximateNumberOfMessages: '0',
       ApproximateNumberOfMessagesNotVisible: '0',
       ApproximateNumberOfMessagesDelayed: '1',
@@ -333,7 +254,7 @@ describe('a retry', () => {
   })
 
   test('of a message that another retry of its key waits with holds up neither, in a FIFO queue', async () => {
-    const queue = newQueue({ dedup: '5m' })
+    const queue = lab.queue({ dedup: '5m' })
     const seen: string[] = []
     const consumer = queue.consume((body, { attempt }) => {
       seen.push(`${body} ${attempt}`)
@@ -349,7 +270,7 @@ describe('a retry', () => {
 
 describe('the window of a FIFO queue', () => {
   test('drops the same id, but no dead letter of it, no replay, and no release', async () => {
-    const queue = newQueue({ dedup: '5m', retry: immediate({ attempts: 1 }) })
+    const queue = lab.queue({ dedup: '5m', retry: immediate({ attempts: 1 }) })
     await queue.send('once', { id: 'same' })
     await queue.send('twice', { id: 'same' })
     const [first] = await queue.receive({ wait: '5s' })
@@ -365,9 +286,9 @@ describe('the window of a FIFO queue', () => {
   })
 
   test('has a dead-letter queue of its own kind behind it, as SQS moves to no other', async () => {
-    const queue = newQueue({ dedup: '5m' })
+    const queue = lab.queue({ dedup: '5m' })
     await queue.stats()
-    const { RedrivePolicy = '{}' } = await attributesOf(queue.name, '.fifo')
+    const { RedrivePolicy = '{}' } = await lab.attributesOf(`${queue.name}.fifo`)
     expect(JSON.parse(RedrivePolicy)).toMatchObject({
       deadLetterTargetArn: expect.stringMatching(/--dlq\.fifo$/),
       maxReceiveCount: 400,
@@ -377,8 +298,8 @@ describe('the window of a FIFO queue', () => {
 
 describe('a request for messages', () => {
   test('that is under way when its consumer closes hides nothing: what it brings is given back, at no attempt', async () => {
-    const queue = newQueue()
-    const { broker, driver } = connected()
+    const queue = lab.queue()
+    const { broker, driver } = lab.connected()
     const consumer = broker.queue(queue.name).consume(() => {})
     await consumer.ready
     await expect.poll(() => driver.calls.receive, FACT).toBeGreaterThan(0)
@@ -390,9 +311,9 @@ describe('a request for messages', () => {
   })
 
   test('never asks for more than there are free slots', async () => {
-    const queue = newQueue()
+    const queue = lab.queue()
     await queue.sendBatch(Array.from({ length: 30 }, (_, body) => ({ body })))
-    const { broker } = connected()
+    const { broker } = lab.connected()
     const held: unknown[] = []
     const gate: (() => void)[] = []
     const consumer = broker.queue(queue.name).consume(
@@ -403,7 +324,7 @@ describe('a request for messages', () => {
       { concurrency: 13 },
     )
     await expect.poll(() => held.length, FACT).toBe(13)
-    expect(await attributesOf(queue.name)).toMatchObject({
+    expect(await lab.attributesOf(queue.name)).toMatchObject({
       ApproximateNumberOfMessages: '17',
       ApproximateNumberOfMessagesNotVisible: '13',
     })
@@ -414,8 +335,8 @@ describe('a request for messages', () => {
 })
 
 test('under load a message costs at most 0.35 requests, for its send, its receipt and its deletion', async () => {
-  const { broker, driver } = connected()
-  const queue = newQueue({}, broker)
+  const { broker, driver } = lab.connected()
+  const queue = lab.queue({}, broker)
   await queue.send('first')
   const before = driver.calls.total
   const count = 2_000
@@ -433,13 +354,12 @@ test('under load a message costs at most 0.35 requests, for its send, its receip
 })
 
 test('an old handle settles nothing: what was not renewed is lost to us, before any request is made', async () => {
-  const driver = newDriver()
-  const spec = await declared(driver)
+  const driver = lab.driver()
+  const spec = await lab.declared(driver)
   await (await driver.openSender(spec, never)).send([outgoing('m')], never)
-  const receiver = await driver.openReceiver(spec, { ...OPTIONS, leaseMs: 1_000 }, never)
-  open.push(receiver)
+  const receiver = await lab.receiver(driver, spec, 1_000)
   const [stale]: readonly Delivery[] = await receiver.receive(1, 5_000, never)
-  const { delivery } = await receiveOne(newDriver(), spec)
+  const { delivery } = await lab.receiveOne(lab.driver(), spec)
   expect(delivery?.message.id).toBe('m')
   const before = driver.calls.total
   const verdicts = [

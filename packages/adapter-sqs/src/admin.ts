@@ -2,13 +2,16 @@ import type { Admin, Drift, QueueSpec, QueueStats, Source, Topology } from '@msg
 import type { Api } from './api.js'
 import { inRequests } from './batch.js'
 import { classify, isMissing, untilAborted } from './errors.js'
+import { fifoOf } from './fifo.js'
 import { physicalName } from './names.js'
 import type { QueueRef, Queues } from './queues.js'
-import { type Attributes, asQueue, compare, driftError, isFifo, queueAttributes } from './topology.js'
+import { type Attributes, asQueue, compare, driftError, queueAttributes } from './topology.js'
 
 /** A purge takes messages for so long at a time. */
 const PURGE_LEASE_SECONDS = 30
 const PURGE_POLLS = 4
+/** A FIFO queue in which no message waits for another. */
+const ONE_KIND = { order: 'none', dedupWindowMs: 1 } as const
 
 export class SqsAdmin implements Admin {
   readonly #api: Api
@@ -26,10 +29,9 @@ export class SqsAdmin implements Admin {
     const attributes = queueAttributes(spec, await this.#deadLetterArn(spec, true, signal))
     const found = await this.#look(spec, signal)
     if (found) return refuseDrift(spec, attributes, found)
-    const name = physicalName(this.#prefix, spec.name, isFifo(spec))
+    const name = this.#physical(spec)
     try {
-      const url = await this.#api.create(name, { ...attributes }, signal)
-      this.#queues.learn({ name, url, fifo: isFifo(spec) })
+      this.#queues.learn(name, await this.#api.create(name, { ...attributes }, signal))
     } catch (error) {
       if (classify(error).code !== 'DRIFT') throw error
       // Somebody else was quicker, and perhaps declared the same.
@@ -118,7 +120,11 @@ export class SqsAdmin implements Admin {
   }
 
   #find(spec: QueueSpec, signal: AbortSignal): Promise<QueueRef> {
-    return this.#queues.find(spec.name, isFifo(spec), signal)
+    return this.#queues.find(spec.name, fifoOf(spec), signal)
+  }
+
+  #physical(spec: QueueSpec): string {
+    return physicalName(this.#prefix, spec.name, fifoOf(spec) !== undefined)
   }
 
   /** What a queue says of itself; `undefined` when there is none. */
@@ -128,7 +134,7 @@ export class SqsAdmin implements Admin {
       return await this.#api.attributes(url, signal)
     } catch (error) {
       if (!isMissing(error)) throw error
-      this.#queues.forget(physicalName(this.#prefix, spec.name, isFifo(spec)))
+      this.#queues.forget(this.#physical(spec))
       return undefined
     }
   }
@@ -140,7 +146,9 @@ export class SqsAdmin implements Admin {
   async #deadLetterArn(spec: QueueSpec, make: boolean, signal: AbortSignal): Promise<string | undefined> {
     const { deadLetter, deliveryLimit: _, ...rest } = spec
     if (deadLetter === undefined) return undefined
-    const dead: QueueSpec = { ...rest, name: deadLetter, role: 'dead-letter' }
+    // Of a FIFO queue it may be another's too, so it is the same for all of them.
+    const kind = fifoOf(spec) ? ONE_KIND : {}
+    const dead: QueueSpec = { ...rest, ...kind, name: deadLetter, role: 'dead-letter' }
     const found = await this.#look(dead, signal)
     if (found?.QueueArn !== undefined) return found.QueueArn
     if (!make) return `the ARN of queue "${deadLetter}"`

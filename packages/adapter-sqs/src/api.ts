@@ -97,7 +97,12 @@ export class Api {
       MaxNumberOfMessages: max,
       WaitTimeSeconds: waitSeconds,
       VisibilityTimeout: visibilitySeconds,
-      MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'DeadLetterQueueSourceArn'],
+      MessageSystemAttributeNames: [
+        'ApproximateReceiveCount',
+        'SentTimestamp',
+        'MessageGroupId',
+        'DeadLetterQueueSourceArn',
+      ],
       MessageAttributeNames: ['All'],
     })
     const late = AbortSignal.timeout(waitSeconds * 1_000 + POLL_MARGIN_MS)

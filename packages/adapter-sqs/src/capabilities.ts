@@ -42,7 +42,7 @@ export const capabilities: Capabilities = Object.freeze({
   /** What is not visible is in flight or waits for a retry: SQS counts them as one. */
   stats: Object.freeze(['ready', 'dead'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
-  order: 'none',
+  order: 'broker',
   lanes: false,
   topics: false,
   replies: false,

@@ -21,10 +21,15 @@ interface Outcome {
   readonly oldest: number
 }
 
+/** Of a queue: FIFO where duplicates are dropped, or ordered by key. */
+const KINDS = ['standard', 'fifo', 'keyed'] as const
+type Kind = (typeof KINDS)[number]
+
 /**
  * Time alone, without a broker: a message is received `lateness()` after it became visible, until it is delivered.
  */
-function travel(delayMs: number, fifo: boolean, lateness: () => number): Outcome {
+function travel(delayMs: number, kind: Kind, lateness: () => number): Outcome {
+  const fifo = kind !== 'standard'
   let now = 0
   let stored = { at: 0, delay: fifo || delayMs > SEND_DELAY_MS ? delayMs : 0, count: 0 }
   let visibleAt = fifo ? 0 : Math.min(delayMs, SEND_DELAY_MS)
@@ -35,7 +40,8 @@ function travel(delayMs: number, fifo: boolean, lateness: () => number): Outcome
     stored = { ...stored, count: stored.count + 1 }
     oldest = Math.max(oldest, now - stored.at)
     const { at: storedAt, delay, count } = stored
-    const step = nextStep({ delayMs: delay, storedAt, now, count, retentionMs: LONGEST_RETENTION_MS })
+    const known = { storedAt, now, count, retentionMs: LONGEST_RETENTION_MS, keyed: kind === 'keyed' }
+    const step = nextStep({ ...known, delayMs: delay })
     if (step.kind === 'deliver') return { deliveredAt: now, attempt: count - step.hops, copies, oldest }
     if (step.kind === 'hold') {
       expect(step.ms).toBeLessThanOrEqual(HOP_MS)
@@ -67,8 +73,8 @@ describe('a delay of any length', () => {
   test.each(DELAYS)(
     '%d ms ends on time, as the first attempt, and never in the end of its retention',
     (delayMs) => {
-      for (const fifo of [false, true]) {
-        const prompt = travel(delayMs, fifo, () => 20)
+      for (const kind of KINDS) {
+        const prompt = travel(delayMs, kind, () => 20)
         expect(prompt.deliveredAt).toBeGreaterThanOrEqual(delayMs)
         expect(prompt.deliveredAt).toBeLessThan(delayMs + 2_000)
         expect(prompt.attempt).toBe(1)
@@ -84,17 +90,17 @@ describe('a delay of any length', () => {
       return (seed % 100) * 0.1 * HOUR_MS
     }
     for (const delayMs of DELAYS)
-      for (const fifo of [false, true]) {
-        const late = travel(delayMs, fifo, lateness)
+      for (const kind of KINDS) {
+        const late = travel(delayMs, kind, lateness)
         expect(late.deliveredAt).toBeGreaterThanOrEqual(delayMs)
         expect(late.attempt).toBe(1)
       }
   })
 
   test('is a copy only where one hop does not reach', () => {
-    expect(travel(HOP_MS, false, () => 0).copies).toBe(0)
-    expect(travel(3 * DAY_MS, false, () => 0).copies).toBe(1)
-    expect(travel(LONGEST_DELAY_MS, false, () => 0).copies).toBeGreaterThan(
+    expect(travel(HOP_MS, 'standard', () => 0).copies).toBe(0)
+    expect(travel(3 * DAY_MS, 'standard', () => 0).copies).toBe(1)
+    expect(travel(LONGEST_DELAY_MS, 'standard', () => 0).copies).toBeGreaterThan(
       LONGEST_DELAY_MS / LONGEST_RETENTION_MS,
     )
   })
@@ -106,6 +112,7 @@ describe('a delay of any length', () => {
       now: HOUR_MS / 2,
       count: 2,
       retentionMs: LONGEST_RETENTION_MS,
+      keyed: false,
     }
     expect(nextStep(waiting)).toEqual({ kind: 'hold', ms: HOUR_MS / 2 })
   })

@@ -38,6 +38,8 @@ export interface Waiting {
   /** Receipts of this stored message, this one included. */
   readonly count: number
   readonly retentionMs: number
+  /** In a queue that is ordered by key, where it waits outside its key, and a copy takes its turn. */
+  readonly keyed: boolean
 }
 
 /**
@@ -45,17 +47,20 @@ export interface Waiting {
  *
  * Attempts are counted by receipts, so the receipts that were hops must be known. A delay of up to one hop has
  * exactly one, its first, whenever that happens; also when it is overdue by then. A longer one ends in a copy
- * that has one hop left, and so do those that the queue's retention would end.
+ * that has one hop left, and so do those that the queue's retention would end. Where messages are ordered by key
+ * each ends in a copy.
  */
-export function nextStep({ delayMs, storedAt, now, count, retentionMs }: Waiting): Step {
+export function nextStep({ delayMs, storedAt, now, count, retentionMs, keyed }: Waiting): Step {
   if (delayMs === 0) return { kind: 'deliver', hops: 0 }
   const left = Math.max(0, storedAt + delayMs - now)
-  if (delayMs <= HOP_MS) {
+  if (delayMs <= HOP_MS && !keyed) {
     if (count > 1 && left === 0) return { kind: 'deliver', hops: 1 }
     return { kind: 'hold', ms: left }
   }
-  if (left <= HOP_MS || outlives(now - storedAt + HOP_MS, retentionMs)) return { kind: 'renew', ms: left }
-  return { kind: 'hold', ms: HOP_MS }
+  const ms = Math.min(left, HOP_MS)
+  if (left <= (keyed ? 0 : HOP_MS) || outlives(now - storedAt + ms, retentionMs))
+    return { kind: 'renew', ms: left }
+  return { kind: 'hold', ms }
 }
 
 /** Whether a message of this age would come near the end of its retention. */

@@ -14,11 +14,13 @@ import { Api } from './api.js'
 import type { Calls } from './calls.js'
 import { capabilities } from './capabilities.js'
 import { classify } from './errors.js'
+import { fifoOf } from './fifo.js'
+import { GivenBack } from './given-back.js'
 import { logicalName } from './names.js'
 import { Queues } from './queues.js'
 import { SqsReceiver } from './receiver.js'
 import { SqsSender } from './sender.js'
-import { asQueue, isFifo } from './topology.js'
+import { asQueue } from './topology.js'
 import type { Target } from './url.js'
 
 /** SQS has no connections: everything is a request, and what is open is a name that was looked up. */
@@ -30,6 +32,7 @@ export class SqsDriver implements Driver {
   readonly #target: Target
   readonly #api: Api
   readonly #queues: Queues
+  readonly #givenBack = new GivenBack()
 
   constructor(target: Target) {
     this.address = target.address
@@ -50,7 +53,7 @@ export class SqsDriver implements Driver {
 
   async openSender(destination: Destination, signal: AbortSignal): Promise<Sender> {
     const spec = asQueue(destination)
-    return new SqsSender(this.#api, this.#queues, await this.#queues.find(spec.name, isFifo(spec), signal))
+    return new SqsSender(this.#api, this.#queues, await this.#queues.find(spec.name, fifoOf(spec), signal))
   }
 
   async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
@@ -58,8 +61,9 @@ export class SqsDriver implements Driver {
     const parts = {
       api: this.#api,
       queues: this.#queues,
-      ref: await this.#queues.find(spec.name, isFifo(spec), signal),
+      ref: await this.#queues.find(spec.name, fifoOf(spec), signal),
       waitSeconds: this.#target.waitSeconds,
+      givenBack: this.#givenBack,
       nameOf: (physical: string) => logicalName(this.#target.prefix, physical),
     }
     return new SqsReceiver(parts, spec, options)

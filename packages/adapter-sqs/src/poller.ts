@@ -2,8 +2,6 @@ import type { Message } from '@aws-sdk/client-sqs'
 import { type CancelTimer, systemClock } from '@msgloop/core/driver'
 import type { Api } from './api.js'
 
-/** What one request can bring. */
-const MOST = 10
 /** Requests for messages of one queue that are under way at once, while there is a backlog. */
 const MOST_POLLS = 10
 /** Slots that become free within this time are filled by one request, as each costs. */
@@ -18,6 +16,8 @@ const OVERDUE_MS = 1_000
 
 export interface PollerOptions {
   readonly api: Api
+  /** What one request may bring, 1 to 10. */
+  readonly most: number
   readonly url: string
   readonly waitSeconds: number
   readonly leaseSeconds: number
@@ -33,7 +33,7 @@ export interface PollerOptions {
 }
 
 /**
- * Asks for messages: never for more than there are free slots, for ten at a time where there are as many, and with
+ * Asks for messages: never for more than there are free slots, for as many at a time as it may, and with
  * more requests at once while each comes back full. No request is ever broken off.
  */
 export class Poller {
@@ -60,18 +60,19 @@ export class Poller {
   want(waitMs: number): void {
     const room = this.#room
     if (room <= 0) return
-    if (room < MOST && this.#polls > 0) return
-    if (room < MOST && this.#options.busy()) {
+    const { most } = this.#options
+    if (room < most && this.#polls > 0) return
+    if (room < most && this.#options.busy()) {
       this.#gathering ??= systemClock.after(GATHER_MS, () => {
         this.#gathering = undefined
-        if (this.#room > 0 && this.#polls === 0) this.#poll(Math.min(this.#room, MOST), waitMs)
+        if (this.#room > 0 && this.#polls === 0) this.#poll(Math.min(this.#room, most), waitMs)
         this.#options.ring()
       })
       return
     }
     this.stop()
-    while (this.#polls < this.#width && (this.#room >= MOST || (this.#polls === 0 && this.#room > 0)))
-      this.#poll(Math.min(this.#room, MOST), waitMs)
+    while (this.#polls < this.#width && (this.#room >= most || (this.#polls === 0 && this.#room > 0)))
+      this.#poll(Math.min(this.#room, most), waitMs)
   }
 
   /** Begins nothing more by itself. */

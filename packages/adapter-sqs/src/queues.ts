@@ -1,12 +1,15 @@
 import type { Api } from './api.js'
 import { isMissing, untilAborted } from './errors.js'
+import type { Fifo } from './fifo.js'
 import { physicalName } from './names.js'
+import { fifoOfAttributes } from './topology.js'
 
 /** A queue as its URL. Both kinds take the same calls, with other parameters. */
 export interface QueueRef {
   readonly name: string
   readonly url: string
-  readonly fifo: boolean
+  /** Absent: a standard queue. */
+  readonly fifo: Fifo | undefined
 }
 
 /** SQS's own default, for a queue that may not be asked. */
@@ -16,8 +19,9 @@ const UNTOLD_RETENTION_MS = 4 * 86_400_000
 export class Queues {
   readonly #api: Api
   readonly #prefix: string
-  readonly #refs = new Map<string, Promise<QueueRef>>()
+  readonly #urls = new Map<string, Promise<string>>()
   readonly #retentions = new Map<string, Promise<number>>()
+  readonly #foreignFifos = new Map<string, Fifo>()
 
   constructor(api: Api, prefix: string) {
     this.#api = api
@@ -25,38 +29,40 @@ export class Queues {
   }
 
   /** @throws the SDK's `QueueDoesNotExist` */
-  find(name: string, fifo: boolean, signal?: AbortSignal): Promise<QueueRef> {
-    const physical = physicalName(this.#prefix, name, fifo)
-    let found = this.#refs.get(physical)
-    if (!found) {
+  async find(name: string, fifo: Fifo | undefined, signal?: AbortSignal): Promise<QueueRef> {
+    const physical = physicalName(this.#prefix, name, fifo !== undefined)
+    let url = this.#urls.get(physical)
+    if (!url) {
       // Callers share it, so none may abort it.
-      found = this.#api.urlOf(physical).then((url) => ({ name: physical, url, fifo }))
-      this.#refs.set(physical, found)
-      found.catch(() => this.forget(physical))
+      url = this.#api.urlOf(physical)
+      this.#urls.set(physical, url)
+      url.catch(() => this.forget(physical))
     }
-    return untilAborted(found, signal)
+    return { name: physical, url: await untilAborted(url, signal), fifo }
   }
 
   /** The queue of a name, of whichever kind it is. */
   async findAny(name: string, signal?: AbortSignal): Promise<QueueRef> {
     try {
-      return await this.find(name, false, signal)
+      return await this.find(name, undefined, signal)
     } catch (error) {
       if (!isMissing(error)) throw error
-      return await this.find(name, true, signal).catch(() => {
+      const ref = await this.find(name, { keyed: false, unique: false }, signal).catch(() => {
         throw error
       })
+      return { ...ref, fifo: await this.#fifoOf(ref, signal) }
     }
   }
 
-  learn(ref: QueueRef): void {
-    this.#refs.set(ref.name, Promise.resolve(ref))
+  learn(physical: string, url: string): void {
+    this.#urls.set(physical, Promise.resolve(url))
   }
 
   /** It was not there: look again next time. */
   forget(physical: string): void {
-    this.#refs.delete(physical)
+    this.#urls.delete(physical)
     this.#retentions.delete(physical)
+    this.#foreignFifos.delete(physical)
   }
 
   /** How long the queue keeps a message. */
@@ -75,5 +81,14 @@ export class Queues {
       this.#retentions.set(ref.name, known)
     }
     return known
+  }
+
+  /** What a queue is there for, whose definition we were not given. */
+  async #fifoOf({ name, url }: QueueRef, signal?: AbortSignal): Promise<Fifo> {
+    const known = this.#foreignFifos.get(name)
+    if (known) return known
+    const fifo = fifoOfAttributes(await this.#api.attributes(url, signal))
+    this.#foreignFifos.set(name, fifo)
+    return fifo
   }
 }

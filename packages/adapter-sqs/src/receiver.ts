@@ -13,12 +13,15 @@ import type { Api } from './api.js'
 import { Bell } from './bell.js'
 import { LEASE_CAP_MS, nextStep, wholeSeconds, YOUNG_MS } from './delay.js'
 import { isMissing } from './errors.js'
+import type { GivenBack } from './given-back.js'
 import { Poller } from './poller.js'
 import type { QueueRef, Queues } from './queues.js'
 import { Settler } from './settler.js'
 import { Token } from './token.js'
 import { deathOf } from './wire.js'
 
+/** What one request can bring. */
+const MOST = 10
 /** What giving back may take at the end of a receiver. */
 const GRACE_MS = 2_000
 
@@ -27,6 +30,7 @@ export interface ReceiverParts {
   readonly queues: Queues
   readonly ref: QueueRef
   readonly waitSeconds: number
+  readonly givenBack: GivenBack
   readonly nameOf: (physical: string) => string
 }
 
@@ -56,6 +60,8 @@ export class SqsReceiver implements Receiver<Token> {
     this.#settler = new Settler({ ...parts, source, over: (token) => this.#letGo(token) })
     this.#poller = new Poller({
       api,
+      // Of one key, the second would come along with the first, and be given back and counted with each retry of it.
+      most: ref.fifo?.keyed ? 1 : MOST,
       url: ref.url,
       waitSeconds,
       leaseSeconds,
@@ -162,7 +168,7 @@ export class SqsReceiver implements Receiver<Token> {
     const tokens: Token[] = []
     const surplus: Token[] = []
     for (const message of messages) {
-      const token = new Token(message, leaseMs)
+      const token = new Token(message, leaseMs, this.#parts.givenBack.of(message.MessageId ?? ''))
       // An answer that was given up may bring more than there is room for by now.
       const room = this.#free() > 0
       this.#held.add(token)
@@ -195,7 +201,8 @@ export class SqsReceiver implements Receiver<Token> {
     const { delayMs, storedAt, count } = token.decoded
     const now = api.now()
     const retentionMs = now - storedAt > YOUNG_MS ? await queues.retentionMs(ref) : Number.POSITIVE_INFINITY
-    const step = nextStep({ delayMs, storedAt, now, count, retentionMs })
+    const keyed = ref.fifo?.keyed === true
+    const step = nextStep({ delayMs, storedAt, now, count, retentionMs, keyed })
     if (step.kind === 'deliver') {
       token.hops = step.hops
       await this.#handOver([token], arrivedMs)

@@ -3,6 +3,7 @@ import type { Api } from './api.js'
 import { type Indexed, inRequests, store } from './batch.js'
 import { outlives, wholeSeconds, YOUNG_MS } from './delay.js'
 import { classify } from './errors.js'
+import type { GivenBack } from './given-back.js'
 import type { QueueRef, Queues } from './queues.js'
 import { leaseLost, type Token } from './token.js'
 import { booksOf, type Copying, copyOf, type Headers } from './wire.js'
@@ -29,6 +30,7 @@ export interface SettlerParts {
   readonly queues: Queues
   readonly ref: QueueRef
   readonly source: Source
+  readonly givenBack: GivenBack
   /** Told of each delivery that is no longer held. */
   readonly over: (token: Token) => void
 }
@@ -50,6 +52,7 @@ export class Settler {
     for (const { token } of begun) token.settled = true
     const retentionMs = await this.#retention(begun)
 
+    const keyed = this.#keyed
     const deleting: Indexed<Token>[] = []
     const hiding: Indexed<Hiding>[] = []
     const replacing: Indexed<Replacing>[] = []
@@ -59,12 +62,14 @@ export class Settler {
       if (token.copied || verdict.kind === 'ack') deleting.push({ index, item: token })
       else if (verdict.kind === 'retry') {
         const { delayMs: ms, headers } = verdict
-        if (this.#fitsInPlace(token, ms, retentionMs)) hiding.push({ index, item: { token, ms } })
+        if (this.#fitsInPlace(token, ms, retentionMs))
+          hiding.push({ index, item: { token, ms: Math.min(ms, token.capMs - CAP_MARGIN_MS) } })
         else replace(index, token, { copying: again(token, ms, headers) })
       } else if (verdict.kind === 'move') {
         const { to, headers: books } = verdict
         replace(index, token, { to, copying: { books, delayMs: 0, keepsExpiry: false } })
-      } else if (this.#parts.source.role === 'dead-letter') hiding.push({ index, item: { token, ms: 0 } })
+      } else if (this.#parts.source.role === 'dead-letter' || keyed)
+        hiding.push({ index, item: { token, ms: 0 } })
       // SQS counts every receipt, and attempts are counted by that: only a new message can be given back uncounted.
       else replace(index, token, { copying: again(token, 0, {}) })
     }
@@ -75,10 +80,11 @@ export class Settler {
     ])
     failures.push(...done.flat())
     const failed = new Map(failures.map(({ index, error }) => [index, error]))
-    for (const { index, token } of begun) {
+    for (const { index, token, verdict } of begun) {
       const error = failed.get(index)
       const lost = error !== undefined && classify(error).code === 'LEASE_LOST'
       if (lost) token.leasedUntil = 0
+      if (error === undefined) this.#remember(token, verdict)
       if (error === undefined || lost) this.#parts.over(token)
       else token.settled = false
     }
@@ -124,8 +130,19 @@ export class Settler {
     )
   }
 
+  get #keyed(): boolean {
+    return this.#parts.ref.fifo?.keyed === true
+  }
+
+  #remember({ nativeId }: Token, { kind }: Settlement['verdict']): void {
+    const { givenBack } = this.#parts
+    if (kind === 'ack' || kind === 'move') givenBack.forget(nativeId)
+    else if (kind === 'release' && this.#keyed) givenBack.note(nativeId)
+  }
+
+  /** A copy has lost its turn, so where that counts only what would be deleted becomes one. */
   #fitsInPlace(token: Token, ms: number, retentionMs: number): boolean {
-    if (ms > token.capMs - CAP_MARGIN_MS) return false
+    if (ms > token.capMs - CAP_MARGIN_MS && !this.#keyed) return false
     return !outlives(token.ageMs(this.#parts.api.now()) + ms, retentionMs)
   }
 

@@ -12,6 +12,7 @@ export class Token {
   readonly decoded: Decoded
   readonly handle: string
   readonly #receivedAt: number
+  readonly #givenBack: number
   /** When the message becomes visible to others. */
   leasedUntil: number
   /** Receipts of this stored message that were no delivery, as its delay was not over. */
@@ -21,10 +22,12 @@ export class Token {
   /** A copy of it is stored: all that is left to do is to delete it, whatever the verdict. */
   copied = false
 
-  constructor(native: Message, leaseMs: number) {
+  /** @param givenBack receipts of this stored message that were given back, as far as we know */
+  constructor(native: Message, leaseMs: number, givenBack = 0) {
     this.native = native
     this.decoded = decode(native)
     this.handle = native.ReceiptHandle ?? ''
+    this.#givenBack = givenBack
     this.#receivedAt = systemClock.elapsed()
     this.leasedUntil = this.#receivedAt + leaseMs
   }
@@ -34,7 +37,12 @@ export class Token {
   }
 
   get attempt(): number {
-    return this.decoded.before.attempts + this.decoded.count - this.hops
+    return this.decoded.before.attempts + Math.max(1, this.decoded.count - this.hops - this.#givenBack)
+  }
+
+  /** SQS's own id of the stored message. */
+  get nativeId(): string {
+    return this.native.MessageId ?? ''
   }
 
   get deliveries(): number {

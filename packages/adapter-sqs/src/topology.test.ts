@@ -1,6 +1,6 @@
 import type { QueueSpec, Topology } from '@msgloop/core/driver'
 import { describe, expect, test } from 'vitest'
-import { asQueue, compare, driftError, queueAttributes } from './topology.js'
+import { asQueue, compare, driftError, fifoOfAttributes, queueAttributes } from './topology.js'
 
 const work: QueueSpec = {
   kind: 'queue',
@@ -40,6 +40,20 @@ describe('the attributes of a queue', () => {
       FifoQueue: 'true',
       DeduplicationScope: 'messageGroup',
       FifoThroughputLimit: 'perMessageGroupId',
+      ContentBasedDeduplication: 'false',
+    })
+  })
+
+  test('tell whoever moves a message into a FIFO queue whether it is ordered by key', () => {
+    for (const dedupWindowMs of [0, 60_000])
+      expect(fifoOfAttributes(queueAttributes({ ...work, order: 'key', dedupWindowMs })).keyed).toBe(true)
+    expect(fifoOfAttributes(queueAttributes({ ...work, dedupWindowMs: 1 })).keyed).toBe(false)
+  })
+
+  test('have a window for the whole queue where one id may come with two keys', () => {
+    expect(queueAttributes({ ...work, order: 'key', dedupWindowMs: 60_000 })).toMatchObject({
+      DeduplicationScope: 'queue',
+      FifoThroughputLimit: 'perQueue',
     })
   })
 })
@@ -76,7 +90,6 @@ describe('comparing', () => {
 
 test.each<[string, Topology]>([
   ['a topic', { kind: 'topic', name: 't' }],
-  ['order by key', { ...work, order: 'key' }],
   ['lanes', { ...work, lanes: true }],
 ])('%s is refused', (_, topology) => {
   expect(() => asQueue(topology)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }))

@@ -1,29 +1,36 @@
 import { type Drift, DriverError, type QueueSpec, type Topology } from '@msgloop/core/driver'
 import { LONGEST_RETENTION_MS } from './delay.js'
+import { type Fifo, fifoOf } from './fifo.js'
 
 export type Attributes = Readonly<Record<string, string>>
 
-/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, order by key, lanes */
+/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, lanes */
 export function asQueue(topology: Topology): QueueSpec {
   const unsupported = (what: string): DriverError =>
     new DriverError('UNSUPPORTED', `sqs: ${topology.kind} "${topology.name}": ${what}`)
   if (topology.kind !== 'queue') throw unsupported('there are no topics here yet')
-  if (topology.order !== 'none') throw unsupported('order by key is not possible here yet')
   if (topology.lanes) throw unsupported('lanes are not possible here yet')
   return topology
 }
 
-/** SQS drops duplicates in FIFO queues only. */
-export const isFifo = ({ dedupWindowMs }: QueueSpec): boolean => dedupWindowMs > 0
+/** The window is per group wherever that makes no difference: that way SQS has no limit on the rate. */
+const FAST: Attributes = { DeduplicationScope: 'messageGroup', FifoThroughputLimit: 'perMessageGroupId' }
+/** The same id may come with another key. */
+const WHOLE: Attributes = { DeduplicationScope: 'queue', FifoThroughputLimit: 'perQueue' }
 
 /**
- * Every message is a group of its own, so that no retry holds up another message, and the window is per group:
- * that way SQS has no limit on the rate.
+ * Whether a queue is ordered by key must be known to whoever moves a message into it by name. All messages of ours
+ * have a deduplication id, so this attribute is free to tell: it says that foreign ones need none.
  */
-const FIFO: Attributes = {
-  FifoQueue: 'true',
-  DeduplicationScope: 'messageGroup',
-  FifoThroughputLimit: 'perMessageGroupId',
+const KEYED_MARK = 'ContentBasedDeduplication'
+
+function fifoAttributes({ keyed, unique }: Fifo): Attributes {
+  return { FifoQueue: 'true', [KEYED_MARK]: String(keyed), ...(keyed && unique ? WHOLE : FAST) }
+}
+
+/** What a FIFO queue says of itself. Copies are all that is ever stored by this, so `unique` says nothing. */
+export function fifoOfAttributes({ [KEYED_MARK]: keyed }: Attributes): Fifo {
+  return { keyed: keyed === 'true', unique: false }
 }
 
 /**
@@ -31,9 +38,10 @@ const FIFO: Attributes = {
  * at each receipt.
  */
 export function queueAttributes(spec: QueueSpec, deadLetterArn?: string): Attributes {
+  const fifo = fifoOf(spec)
   return {
     MessageRetentionPeriod: String(retentionSeconds(spec)),
-    ...(isFifo(spec) && FIFO),
+    ...(fifo && fifoAttributes(fifo)),
     ...(deadLetterArn !== undefined && {
       RedrivePolicy: JSON.stringify({
         deadLetterTargetArn: deadLetterArn,

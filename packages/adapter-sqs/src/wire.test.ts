@@ -9,6 +9,8 @@ const ID_TIME = 0x0190163d8694
 /** What SQS refuses. */
 const NOT_XML = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u
 
+const UNIQUE = { keyed: false, unique: true }
+
 const message = (rest: Partial<WireMessage> = {}): WireMessage => ({
   id: ID,
   body: Buffer.from('{"n":1}'),
@@ -29,11 +31,11 @@ const stored = ({ entry }: Encoded, system: Record<string, string> = {}): Messag
   Attributes: { ApproximateReceiveCount: '1', SentTimestamp: '1700000000000', ...system },
 })
 
-const roundTrip = (given: WireMessage): WireMessage => decode(stored(encode(given, 0, false))).message
+const roundTrip = (given: WireMessage): WireMessage => decode(stored(encode(given, 0, undefined))).message
 
 describe('a message on the wire', () => {
   test('of JSON is its text, with its id and content type as attributes, and nothing else', () => {
-    expect(encode(message(), 0, false).entry).toEqual({
+    expect(encode(message(), 0, undefined).entry).toEqual({
       MessageBody: '{"n":1}',
       MessageAttributes: {
         'message-id': { DataType: 'String', StringValue: ID },
@@ -62,7 +64,7 @@ describe('a message on the wire', () => {
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
       tracestate: 'v=1',
     })
-    const { MessageAttributes = {} } = encode(given, 0, false).entry
+    const { MessageAttributes = {} } = encode(given, 0, undefined).entry
     expect(Object.keys(MessageAttributes).sort()).toEqual([
       'content-type',
       'correlation-id',
@@ -83,7 +85,7 @@ describe('a message on the wire', () => {
     ['a byte order mark and line ends', Buffer.from('\uFEFFa\r\n\tb')],
     ['a character beyond the first plane', Buffer.from('🚀')],
   ])('with a body that is %s keeps its bytes, and is never refused', (_, body) => {
-    const encoded = encode(message({ body }), 0, false)
+    const encoded = encode(message({ body }), 0, undefined)
     expect(encoded.entry.MessageBody).not.toBe('')
     expect(encoded.entry.MessageBody).not.toMatch(NOT_XML)
     expect(Buffer.compare(decode(stored(encoded)).message.body, body)).toBe(0)
@@ -91,7 +93,7 @@ describe('a message on the wire', () => {
 
   test('puts a field that XML cannot hold where it can be escaped', () => {
     const given = message({ type: 'a\u0001', correlationId: '\uFFFE' })
-    for (const { StringValue } of Object.values(encode(given, 0, false).entry.MessageAttributes ?? {}))
+    for (const { StringValue } of Object.values(encode(given, 0, undefined).entry.MessageAttributes ?? {}))
       expect(StringValue).not.toMatch(NOT_XML)
     expect(roundTrip(given)).toMatchObject({ type: 'a\u0001', correlationId: '\uFFFE' })
   })
@@ -107,32 +109,32 @@ describe('a message on the wire', () => {
           causationId: '\u0001'.repeat(255),
         }),
         0,
-        false,
+        undefined,
       ),
     )
     const books = {
       'msgloop-history': JSON.stringify({ records: '"'.repeat(4_096) }),
       'msgloop-dead': JSON.stringify({ stack: '\u0001'.repeat(4_096), message: '\u0001'.repeat(1_024) }),
     }
-    const copy = copyOf(native, { books, delayMs: 0, keepsExpiry: true, fifo: false })
+    const copy = copyOf(native, { books, delayMs: 0, keepsExpiry: true, fifo: undefined })
     expect(copy.bytes).toBeLessThan(REQUEST_BYTES)
   })
 })
 
 describe('a delay', () => {
   test('within 900 s is the broker`s own, in whole seconds', () => {
-    expect(encode(message(), 1_500, false).entry.DelaySeconds).toBe(2)
-    expect(decode(stored(encode(message(), 900_000, false))).delayMs).toBe(0)
+    expect(encode(message(), 1_500, undefined).entry.DelaySeconds).toBe(2)
+    expect(decode(stored(encode(message(), 900_000, undefined))).delayMs).toBe(0)
   })
 
   test('beyond it is told to whoever receives the message, who waits for the rest', () => {
-    const encoded = encode(message(), 86_400_000, false)
+    const encoded = encode(message(), 86_400_000, undefined)
     expect(encoded.entry.DelaySeconds).toBe(900)
     expect(decode(stored(encoded))).toMatchObject({ delayMs: 86_400_000, storedAt: 1_700_000_000_000 })
   })
 
   test('of a FIFO queue is all told, as such a queue has none for one message', () => {
-    const { entry } = encode(message(), 1_000, true)
+    const { entry } = encode(message(), 1_000, UNIQUE)
     expect(entry).toMatchObject({ MessageGroupId: ID, MessageDeduplicationId: ID })
     expect(entry.DelaySeconds).toBeUndefined()
     expect(decode(stored({ entry, bytes: 0 })).delayMs).toBe(1_000)
@@ -183,14 +185,14 @@ describe('a foreign message', () => {
   )
 
   test('keeps its attributes and their types in a copy, and its id', () => {
-    const copy = copyOf(foreign(['a', 'b']), { books: {}, delayMs: 0, keepsExpiry: false, fifo: false })
+    const copy = copyOf(foreign(['a', 'b']), { books: {}, delayMs: 0, keepsExpiry: false, fifo: undefined })
     expect(copy.entry.MessageAttributes).toMatchObject({ a: { DataType: 'Number', StringValue: '7' } })
     expect(decode(stored(copy)).message).toMatchObject({ id: 'native-1', headers: { a: '7', b: '7' } })
   })
 
   test('with all ten attributes loses none of them to our own', () => {
     const books = { 'msgloop-dead': '{}' }
-    const { entry, bytes } = copyOf(foreign(TEN), { books, delayMs: 0, keepsExpiry: false, fifo: false })
+    const { entry, bytes } = copyOf(foreign(TEN), { books, delayMs: 0, keepsExpiry: false, fifo: undefined })
     expect(Object.keys(entry.MessageAttributes ?? {})).toHaveLength(10)
     const { headers } = decode(stored({ entry, bytes })).message
     expect(headers).toEqual({ ...Object.fromEntries(TEN.map((name) => [name, '7'])), ...books })
@@ -200,18 +202,18 @@ describe('a foreign message', () => {
 describe('a copy', () => {
   const books = { 'msgloop-attempt': '3', 'msgloop-deliveries': '5' }
   const native = stored(
-    encode(message({ headers: { a: 'b', 'msgloop-replays': '1' }, expiresAt: 9 }), 86_400_000, false),
+    encode(message({ headers: { a: 'b', 'msgloop-replays': '1' }, expiresAt: 9 }), 86_400_000, undefined),
   )
 
   test('has other bookkeeping, the user`s headers, and neither expiry nor delay where it is moved', () => {
-    const moved = decode(stored(copyOf(native, { books, delayMs: 0, keepsExpiry: false, fifo: false })))
+    const moved = decode(stored(copyOf(native, { books, delayMs: 0, keepsExpiry: false, fifo: undefined })))
     expect(moved.message.headers).toEqual({ a: 'b', ...books })
     expect(moved.message.expiresAt).toBeUndefined()
     expect(moved.delayMs).toBe(0)
   })
 
   test('goes on counting where its bookkeeping says', () => {
-    const kept = copyOf(native, { books, delayMs: 0, keepsExpiry: true, fifo: false })
+    const kept = copyOf(native, { books, delayMs: 0, keepsExpiry: true, fifo: undefined })
     const read = decode(stored(kept, { ApproximateReceiveCount: '2' }))
     expect(read).toMatchObject({
       before: { attempts: 2, deliveries: 5 },
@@ -221,7 +223,7 @@ describe('a copy', () => {
   })
 
   test('for a FIFO queue is one, however often it is made of the same stored message', () => {
-    const { entry } = copyOf(native, { books, delayMs: 0, keepsExpiry: true, fifo: true })
+    const { entry } = copyOf(native, { books, delayMs: 0, keepsExpiry: true, fifo: UNIQUE })
     expect(entry).toMatchObject({ MessageDeduplicationId: 'native-1', MessageGroupId: 'native-1' })
   })
 
@@ -231,7 +233,7 @@ describe('a copy', () => {
 })
 
 describe('what SQS dead-letters by itself', () => {
-  const moved = stored(encode(message(), 0, false), {
+  const moved = stored(encode(message(), 0, undefined), {
     DeadLetterQueueSourceArn: 'arn:aws:sqs:eu-west-1:1:orders',
   })
 
@@ -247,7 +249,7 @@ describe('what SQS dead-letters by itself', () => {
       books: { 'msgloop-dead': '{}' },
       delayMs: 0,
       keepsExpiry: false,
-      fifo: false,
+      fifo: undefined,
     })
     expect(
       deathOf(decode(stored(dead, { DeadLetterQueueSourceArn: 'arn:x' })), (name) => name),

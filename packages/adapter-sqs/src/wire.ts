@@ -8,6 +8,7 @@ import {
   type WireMessage,
 } from '@msgloop/core/driver'
 import { SEND_DELAY_MS } from './delay.js'
+import { copiedIds, type Fifo, type FifoIds, sentIds } from './fifo.js'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 export type Headers = Readonly<Record<string, string>>
@@ -69,7 +70,7 @@ export interface Encoded {
 }
 
 /** A message for a queue. FIFO queues know neither a delay of one message nor a message without a group. */
-export function encode(message: WireMessage, delayMs: number, fifo: boolean): Encoded {
+export function encode(message: WireMessage, delayMs: number, fifo: Fifo | undefined): Encoded {
   const attributes: Attributes = {}
   const rest: Rest = {}
   for (const field of NATIVE_FIELDS) {
@@ -88,7 +89,8 @@ export function encode(message: WireMessage, delayMs: number, fifo: boolean): En
   const { body } = message
   const text = textOf(body)
   if (text === undefined) attributes[ENCODING] = string(BASE64)
-  return seal(text ?? (base64(body) || EMPTY), attributes, rest, delayMs, fifo ? message.id : undefined)
+  const ids = fifo && sentIds(fifo, message, delayMs)
+  return seal(text ?? (base64(body) || EMPTY), attributes, rest, delayMs, ids)
 }
 
 export interface Copying {
@@ -96,7 +98,8 @@ export interface Copying {
   readonly books: Headers
   readonly delayMs: number
   readonly keepsExpiry: boolean
-  readonly fifo: boolean
+  /** Of the queue that the copy goes to. */
+  readonly fifo: Fifo | undefined
 }
 
 /** A stored message once more: all of it, whoever sent it, with other bookkeeping. */
@@ -105,11 +108,13 @@ export function copyOf(native: Message, { books, delayMs, keepsExpiry, fifo }: C
   const { delay: __, expiresAt, ...kept } = restOf(native)
   const rest: Rest = { ...kept, headers: { ...userHeaders(kept.headers ?? {}), ...books } }
   if (keepsExpiry && expiresAt !== undefined) rest.expiresAt = expiresAt
-  // Its id was SQS's own, which the copy will not have.
-  if (rest.id === undefined && !attributes[FIELD_ATTRIBUTES.id]) rest.id = native.MessageId ?? ''
+  // Its id was SQS's own, which the copy will not have; and the key of a foreign message is its group.
+  const { id, key } = decode(native).message
+  if (!attributes[FIELD_ATTRIBUTES.id]) rest.id = id
+  if (key !== undefined) rest.key = key
   fold(attributes, rest)
-  // The same copy made twice is one: of a delivery of this stored message there is no other.
-  return seal(native.Body ?? '', attributes, rest, delayMs, fifo ? (native.MessageId ?? '') : undefined)
+  const ids = fifo && copiedIds(fifo, { id, key }, delayMs, native.MessageId ?? '')
+  return seal(native.Body ?? '', attributes, rest, delayMs, ids)
 }
 
 /** A foreign message may have all ten attributes; then one of them becomes a header like ours. */
@@ -127,9 +132,9 @@ function seal(
   attributes: Attributes,
   rest: Rest,
   delayMs: number,
-  fifoId: string | undefined,
+  ids: FifoIds | undefined,
 ): Encoded {
-  const beyond = fifoId === undefined ? delayMs > SEND_DELAY_MS : delayMs > 0
+  const beyond = ids ? delayMs > 0 : delayMs > SEND_DELAY_MS
   if (beyond) rest.delay = delayMs
   if (Object.keys(rest).length > 0) attributes[REST] = string(jsonOf(rest))
   let bytes = Buffer.byteLength(MessageBody)
@@ -142,9 +147,7 @@ function seal(
     entry: {
       MessageBody,
       MessageAttributes: attributes,
-      ...(fifoId === undefined
-        ? delayMs > 0 && { DelaySeconds: Math.ceil(Math.min(delayMs, SEND_DELAY_MS) / 1_000) }
-        : { MessageGroupId: fifoId, MessageDeduplicationId: fifoId }),
+      ...(ids ?? (delayMs > 0 && { DelaySeconds: Math.ceil(Math.min(delayMs, SEND_DELAY_MS) / 1_000) })),
     },
   }
 }
@@ -176,7 +179,8 @@ export function decode(native: Message): Decoded {
   }
   Object.assign(headers, rest.headers)
   const encoded = native.MessageAttributes?.[ENCODING]?.StringValue === BASE64
-  const id = fields.id ?? rest.id ?? native.MessageId ?? ''
+  const ours = fields.id ?? rest.id
+  const id = ours ?? native.MessageId ?? ''
   const message: Writable<WireMessage> = {
     id,
     body: Buffer.from(native.Body ?? '', encoded ? 'base64' : 'utf8'),
@@ -189,7 +193,8 @@ export function decode(native: Message): Decoded {
   }
   if (rest.schemaVersion !== undefined) message.schemaVersion = rest.schemaVersion
   if (rest.causationId !== undefined) message.causationId = rest.causationId
-  if (rest.key !== undefined) message.key = rest.key
+  const key = rest.key ?? (ours === undefined ? native.Attributes?.MessageGroupId : undefined)
+  if (key !== undefined) message.key = key
   const { lane } = rest
   if (lane === 'high' || lane === 'normal' || lane === 'low') message.lane = lane
   if (rest.expiresAt !== undefined) message.expiresAt = rest.expiresAt
