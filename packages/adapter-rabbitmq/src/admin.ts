@@ -1,17 +1,16 @@
-import type { Admin, Drift, QueueSpec, QueueStats, Source, Topology } from '@msgloop/core/driver'
+import type { Admin, Drift, QueueStats, Source, Topology } from '@msgloop/core/driver'
 import type { Session } from './connection.js'
 import { classify } from './errors.js'
 import {
   adopt,
-  asQueue,
-  assertQueue,
-  bindForDelays,
+  type BrokerObject,
   driftError,
   driftOf,
+  type Inequivalence,
   inequivalence,
-  queueSettings,
   type Settings,
-} from './topology.js'
+} from './objects.js'
+import { bind, checked, objectsOf, remove } from './topology.js'
 
 export class RabbitmqAdmin implements Admin {
   readonly #open: (signal: AbortSignal) => Promise<Session>
@@ -21,26 +20,35 @@ export class RabbitmqAdmin implements Admin {
   }
 
   async declare(topology: Topology, signal: AbortSignal): Promise<void> {
-    const spec = asQueue(topology)
+    const objects = objectsOf(checked(topology))
     const session = await this.#open(signal)
+    let declaring: BrokerObject | undefined
     try {
       await session.scratch(async (channel) => {
-        await assertQueue(channel, spec.name, queueSettings(spec))
-        await bindForDelays(channel, spec.name)
+        // Before anything is made that would be in the way of declaring it for another topic.
+        if (topology.kind === 'subscription') await channel.checkExchange(topology.topic)
+        for (const object of objects) {
+          declaring = object
+          await object.assert(channel, object.settings)
+        }
+        await bind(channel, topology)
       }, signal)
     } catch (error) {
       const found = inequivalence(error)
-      throw found ? driftError(spec, found, error) : error
+      throw found && declaring ? driftError(declaring, found, error) : error
     }
   }
 
   async verify(topology: Topology, signal: AbortSignal): Promise<readonly Drift[]> {
-    const spec = asQueue(topology)
-    return compare(await this.#open(signal), spec, signal)
+    const objects = objectsOf(checked(topology))
+    const session = await this.#open(signal)
+    const drifts: Drift[] = []
+    for (const object of objects) drifts.push(...(await compare(session, object, signal)))
+    return drifts
   }
 
   async stats(source: Source, signal: AbortSignal): Promise<QueueStats> {
-    const { name } = asQueue(source)
+    const { name } = checked(source)
     const session = await this.#open(signal)
     const found = await session.scratch((channel) => channel.checkQueue(name), signal)
     return {
@@ -55,15 +63,15 @@ export class RabbitmqAdmin implements Admin {
 
   /** Delayed messages stay: the delay queues are everybody's. */
   async purge(source: Source, signal: AbortSignal): Promise<number> {
-    const { name } = asQueue(source)
+    const { name } = checked(source)
     const session = await this.#open(signal)
     return (await session.scratch((channel) => channel.purgeQueue(name), signal)).messageCount
   }
 
   async delete(topology: Topology, signal: AbortSignal): Promise<void> {
-    const { name } = asQueue(topology)
+    checked(topology)
     const session = await this.#open(signal)
-    await session.scratch((channel) => channel.deleteQueue(name), signal)
+    await session.scratch((channel) => remove(channel, topology), signal)
     session.forgetDelays()
   }
 }
@@ -72,34 +80,39 @@ export class RabbitmqAdmin implements Admin {
  * Declares what is there again, which changes nothing: the broker agrees, or names one field that differs.
  * Adopting its value uncovers the next. Bindings are left out: AMQP can make one, not look for one.
  */
-async function compare(session: Session, spec: QueueSpec, signal: AbortSignal): Promise<readonly Drift[]> {
-  const object = `queue "${spec.name}"`
-  const drifts: Drift[] = []
-  let settings: Settings | undefined = queueSettings(spec)
+async function compare(
+  session: Session,
+  object: BrokerObject,
+  signal: AbortSignal,
+): Promise<readonly Drift[]> {
+  const { label } = object
+  const found = new Map<string, Inequivalence>()
+  const drifts = (): Drift[] => [...found.values()].map((each) => driftOf(object, each))
+  let settings: Settings | undefined = object.settings
   while (settings) {
     const assumed: Settings = settings
     try {
       await session.scratch(async (channel) => {
-        await channel.checkQueue(spec.name)
-        await assertQueue(channel, spec.name, assumed)
+        await object.check(channel)
+        await object.assert(channel, assumed)
       }, signal)
-      return drifts
+      return drifts()
     } catch (error) {
-      const found = inequivalence(error)
+      const next = inequivalence(error)
       const { code } = classify(error)
-      if (code === 'NOT_FOUND') return [{ object, expected: 'a queue', actual: 'missing' }]
-      if (code === 'DENIED') return [...drifts, { object, ...UNREADABLE }]
-      if (!found) throw error
-      // The same field again: its text was misread, and there is nothing more to learn.
-      if (drifts.some(({ field }) => field === found.field)) return drifts
-      drifts.push(driftOf(spec, found))
-      settings = adopt(settings, found)
+      if (code === 'NOT_FOUND') return [{ object: label, expected: 'exists', actual: 'missing' }]
+      if (code === 'DENIED') return [...drifts(), { object: label, ...UNREADABLE }]
+      if (!next) throw error
+      settings = adopt(assumed, next)
+      // The same again: its text was misread, and there is nothing more to learn.
+      if (found.get(next.field)?.actual === next.actual) return drifts()
+      found.set(next.field, next)
     }
   }
-  return drifts
+  return drifts()
 }
 
-/** Who may use a queue but not configure it is not told how it was declared. */
+/** Who may use an object but not configure it is not told how it was declared. */
 const UNREADABLE = {
   field: 'settings',
   expected: 'as declared',

@@ -33,6 +33,6 @@ export const capabilities: Capabilities = Object.freeze({
   guarantees: Object.freeze(['at-least-once'] as const),
   order: 'none',
   lanes: false,
-  topics: false,
+  topics: true,
   replies: false,
 })

@@ -1,8 +1,8 @@
 import { DriverError, systemClock } from '@msgloop/core/driver'
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, type SocketOptions } from 'amqplib'
 import { corkTicks } from './cork.js'
+import { bindForDelays, declareLevels } from './delay-levels.js'
 import { lostError, untilAborted } from './errors.js'
-import { bindForDelays, declareLevels } from './topology.js'
 import type { Target } from './url.js'
 
 /** What a graceful end may take before the socket is destroyed. */
@@ -91,7 +91,7 @@ export class Session {
     if (running) return running
     const from = this.#levels
     const work = this.scratch(async (channel) => {
-      await bindForDelays(channel, queue)
+      await bindForDelays(channel, [queue])
       await declareLevels(channel, from, level)
       this.#boundQueues.add(queue)
       this.#levels = Math.max(this.#levels, level + 1)

@@ -1,3 +1,6 @@
+/** What this adapter makes for itself is named so. */
+export const OWN_PREFIX = 'msgloop.v1.'
+
 /**
  * Delays without plugins or timers: level L is a queue whose messages all expire after 2^L steps and
  * then go one level down. A delay is a sum of powers of two, written as bits into the routing key, so
@@ -6,23 +9,21 @@
  *
  * The declarations cannot change once they exist on a broker: another layout needs another version here.
  */
-const PREFIX = 'msgloop.v1.'
-
 export const STEP_MS = 100
 /** 2^29 - 1 steps are 621 days; one level fewer would not reach a year. */
 export const LEVELS = 29
 export const LONGEST_DELAY_MS = 366 * 86_400_000
 
 /** Topic exchange every delayed message leaves through; each queue is bound to it. */
-export const DELIVERY = `${PREFIX}delivery`
+export const DELIVERY = `${OWN_PREFIX}delivery`
 /** Exchange and queue that keep delayed messages whose queue was deleted meanwhile. */
-export const UNROUTED = `${PREFIX}unrouted`
+export const UNROUTED = `${OWN_PREFIX}unrouted`
 
 /** Exchange and queue of a level. */
-export const levelName = (level: number): string => `${PREFIX}delay-${String(level).padStart(2, '0')}`
+export const levelName = (level: number): string => `${OWN_PREFIX}delay-${String(level).padStart(2, '0')}`
 
 export const isLevel = (queue: unknown): boolean =>
-  typeof queue === 'string' && queue.startsWith(`${PREFIX}delay-`)
+  typeof queue === 'string' && queue.startsWith(`${OWN_PREFIX}delay-`)
 
 export const levelTtlMs = (level: number): number => STEP_MS * 2 ** level
 

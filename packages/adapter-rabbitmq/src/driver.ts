@@ -16,7 +16,8 @@ import { classify } from './errors.js'
 import { Publisher } from './publisher.js'
 import { RabbitmqReceiver } from './receiver.js'
 import { RabbitmqSender } from './sender.js'
-import { asQueue } from './topology.js'
+import { RabbitmqTopicSender } from './topic-sender.js'
+import { checked } from './topology.js'
 import type { Target } from './url.js'
 
 /**
@@ -49,12 +50,15 @@ export class RabbitmqDriver implements Driver {
   }
 
   async openSender(destination: Destination, signal: AbortSignal): Promise<Sender> {
-    const { name } = asQueue(destination)
-    return RabbitmqSender.open(await this.#sending.open(signal), name, signal)
+    const { kind, name } = checked(destination)
+    const session = await this.#sending.open(signal)
+    return kind === 'topic'
+      ? RabbitmqTopicSender.open(session, name, signal)
+      : RabbitmqSender.open(session, name, signal)
   }
 
   async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
-    const { name } = asQueue(source)
+    const { name } = checked(source)
     const session = await this.#receiving.open(signal)
     return RabbitmqReceiver.open(session, name, options, () => this.#copier(), signal)
   }

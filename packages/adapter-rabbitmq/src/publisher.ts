@@ -40,6 +40,8 @@ export class Publisher {
   /** Ids that came back as unroutable. True: messages in flight share the id, so whose it was is not known. */
   readonly #returned = new Map<string, boolean>()
   readonly #pump = (): void => this.#writeOn()
+  /** What was written last. */
+  #last: { readonly batch: Batch; readonly index: number } | undefined
   #full = false
   /** Bytes written since the broker last had read everything. */
   #ahead = 0
@@ -114,6 +116,7 @@ export class Publisher {
       this.#written.add(batch)
       for (let index = 0; index < batch.items.size; index++) {
         try {
+          this.#last = { batch, index }
           this.#ahead += batch.items.bodyBytes(index) + FRAMES_BYTES
           if (
             !batch.items.write(this.#channel, index, (error) => this.#confirm(batch, index, error)) &&
@@ -131,7 +134,7 @@ export class Publisher {
     if (error === null) this.#settle(batch, index)
     else if (error instanceof Error && error.message === 'message nacked')
       this.#settle(batch, index, refused())
-    else this.#settle(batch, index, this.#lossOf(batch.items.bodyBytes(index)))
+    else this.#settle(batch, index, this.#lossOf(batch, index))
   }
 
   #settle(batch: Batch, index: number, error?: unknown): void {
@@ -194,10 +197,17 @@ export class Publisher {
   }
 
   /** The broker closes the channel over one bad message; its neighbours are only cut off. */
-  #lossOf(bodyBytes: number): unknown {
+  #lossOf(batch: Batch, index: number): unknown {
     const { message } = this.#cause instanceof Error ? this.#cause : { message: '' }
     const tooLarge = /message size (\d+) is larger than/.exec(message)?.[1]
-    if (tooLarge === String(bodyBytes) || classify(this.#cause).code === 'DENIED') return this.#cause
+    const { code } = classify(this.#cause)
+    if (tooLarge === String(batch.items.bodyBytes(index)) || code === 'DENIED') return this.#cause
+    // The broker takes nothing more from the first message on whose exchange is missing: not the last, at least.
+    if (code === 'NOT_FOUND' && this.#last?.batch === batch && this.#last.index === index)
+      return new DriverError('NOT_FOUND', 'rabbitmq: there is no such topic, or a delay queue is missing', {
+        outcome: 'rejected',
+        cause: this.#cause,
+      })
     return this.#loss()
   }
 }

@@ -14,11 +14,15 @@ export function publishTo(
   properties: Options.Publish,
   confirmed: (error: unknown) => void,
 ): boolean {
-  const content = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const content = bufferOf(body)
   if (delayMs <= 0) return channel.publish('', queue, content, properties, confirmed)
   const steps = stepsOf(delayMs)
   return channel.publish(levelName(entryLevel(steps)), delayKey(steps, queue), content, properties, confirmed)
 }
+
+/** The same bytes. */
+export const bufferOf = (body: Uint8Array): Buffer =>
+  Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
 
 /** What the longest of some delays to `queue` needs declared first; `undefined` when nothing. */
 export function prepare(session: Session, queue: string, delayMs: number): Promise<void> | undefined {
@@ -56,7 +60,7 @@ export class RabbitmqSender implements Sender {
         write(channel, index, confirmed) {
           const { message, delayMs } = at(index)
           if (delayMs > 0 && unprepared !== undefined) throw unprepared
-          const properties = encode(message, delayMs <= 0, now)
+          const properties = encode(message, delayMs > 0 ? 'delay' : 'queue', now)
           return publishTo(channel, queue, delayMs, message.body, properties, confirmed)
         },
       },

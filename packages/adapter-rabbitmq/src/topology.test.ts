@@ -1,6 +1,8 @@
-import type { QueueSpec } from '@msgloop/core/driver'
+import type { QueueSpec, SubscriptionSpec } from '@msgloop/core/driver'
 import { describe, expect, test } from 'vitest'
-import { adopt, asQueue, driftError, driftOf, inequivalence, queueSettings } from './topology.js'
+import { driftOf, inequivalence } from './objects.js'
+import { queueSettings } from './settings.js'
+import { checked, objectsOf } from './topology.js'
 
 const orders: QueueSpec = {
   kind: 'queue',
@@ -13,12 +15,6 @@ const orders: QueueSpec = {
   order: 'none',
   lanes: false,
 }
-
-/** What RabbitMQ 3.10.8 and 4.0.5 say, in each of the forms seen. */
-const refused = (rest: string): Error =>
-  new Error(
-    `Operation failed: QueueDeclare; 406 (PRECONDITION-FAILED) with message "PRECONDITION_FAILED - inequivalent arg ${rest}"`,
-  )
 
 describe('settings', () => {
   test('dead-letter at least once, which needs all four together', () => {
@@ -52,84 +48,63 @@ describe('settings', () => {
   })
 
   test('are refused for what there is no capability for', () => {
-    expect(() => asQueue({ kind: 'topic', name: 't' })).toThrow(
-      expect.objectContaining({ code: 'UNSUPPORTED' }),
-    )
-    expect(() => asQueue({ ...orders, lanes: true })).toThrow(
+    expect(() => checked({ ...orders, lanes: true })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED' }),
     )
   })
 })
 
-describe('a refused declaration', () => {
-  test.each([
-    [
-      `'x-delivery-limit' for queue 'q' in vhost '/': received '7' but current is '100'`,
-      '100',
-      { 'x-delivery-limit': 100 },
-    ],
-    [
-      `'x-message-ttl' for queue 'q' in vhost '/': received none but current is the value '5000' of type 'short'`,
-      '5000',
-      { 'x-message-ttl': 5000 },
-    ],
-    [
-      `'x-dead-letter-routing-key' for queue 'q' in vhost '/': received the value 'a' of type 'longstr' but current is the value '5' of type 'longstr'`,
-      '5',
-      { 'x-dead-letter-routing-key': '5' },
-    ],
-    [
-      `'x-queue-type' for queue 'q' in vhost '/': received 'quorum' but current is 'classic'`,
-      'classic',
-      { 'x-queue-type': 'classic' },
-    ],
-    [
-      `'durable' for queue 'q' in vhost '/': received 'true' but current is 'false'`,
-      'false',
-      { durable: false },
-    ],
-  ])('%s is read, and what is there can be adopted', (text, actual, changed) => {
-    const found = inequivalence(refused(text))
-    expect(found?.actual).toBe(actual)
-    if (found) expect(adopt(queueSettings(orders), found)).toEqual({ ...queueSettings(orders), ...changed })
-  })
-
-  test('over a setting that is not there adopts it by leaving it out', () => {
-    const found = inequivalence(
-      refused(
-        `'x-overflow' for queue 'q' in vhost '/': received the value 'reject-publish' of type 'longstr' but current is none`,
-      ),
+test.each(['amq.orders', 'msgloop.v1.delay-00'])('%s is a name that cannot be ours to give', (name) => {
+  for (const topology of [{ ...orders, name }, { kind: 'topic', name } as const])
+    expect(() => checked(topology)).toThrow(
+      expect.objectContaining({ code: 'INVALID', message: expect.stringContaining(name) }),
     )
-    expect(found && adopt(queueSettings(orders), found)).not.toHaveProperty('x-overflow')
-    expect(found && driftOf(orders, found)).toEqual({
-      object: 'queue "orders"',
-      field: 'x-overflow',
-      expected: 'reject-publish',
-      actual: 'none',
+})
+
+describe('a subscription', () => {
+  const billing: SubscriptionSpec = {
+    ...orders,
+    kind: 'subscription',
+    name: 'events.billing',
+    topic: 'events',
+    patterns: ['order.*.eu', 'refund.#'],
+  }
+  const note = objectsOf(billing)[1]
+  /** As the broker says it. */
+  const exists = (actual: string): Error =>
+    new Error(
+      `PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'x' in vhost '/': received 'y' but current is '${actual}'`,
+    )
+  const drift = (actual: string): unknown => {
+    const found = inequivalence(exists(actual))
+    return note && found && driftOf(note, found)
+  }
+
+  test('is a queue like any other, and a note of what it is bound by', () => {
+    expect(objectsOf(billing)[0]?.settings).toEqual(objectsOf(orders)[0]?.settings)
+    expect(note?.settings).toMatchObject({
+      internal: true,
+      'alternate-exchange': 'msgloop.v1.bindings events order.*.eu refund.#',
     })
   })
 
-  test('whose text the broker cut still names the field, and adopts nothing it does not know', () => {
-    for (const text of [
-      `'x-overflow' for queue 'q' in vhost '/': rec...`,
-      `'x-overflow' … but current is the value 'rej...`,
-    ]) {
-      const found = inequivalence(refused(text))
-      expect(found).toEqual({ field: 'x-overflow', actual: 'something else' })
-      expect(found && adopt(queueSettings(orders), found)).toBeUndefined()
-    }
-  })
-
-  test('says what differs and what to do', () => {
-    const error = driftError(orders, { field: 'x-delivery-limit', actual: '7' }, undefined)
-    expect(error.code).toBe('DRIFT')
-    expect(error.message).toMatch(
-      /queue "orders".*x-delivery-limit is 7, wanted 100.*topology: 'verify' or 'none'/,
-    )
-  })
-
-  test('over anything else is not taken for a difference', () => {
-    expect(inequivalence(new Error('NOT_FOUND'))).toBeUndefined()
-    expect(inequivalence('text')).toBeUndefined()
+  test('with other patterns, or of another topic, is told in these words', () => {
+    const object = 'subscription "events.billing"'
+    expect(drift('msgloop.v1.bindings events #')).toEqual({
+      object,
+      field: 'patterns',
+      expected: 'order.*.eu refund.#',
+      actual: '#',
+    })
+    expect(drift('msgloop.v1.bindings other order.*.eu refund.#')).toEqual({
+      object,
+      field: 'topic',
+      expected: 'events',
+      actual: 'other',
+    })
+    expect(drift('something of somebody')).toMatchObject({
+      field: 'patterns',
+      actual: 'something of somebody',
+    })
   })
 })

@@ -26,6 +26,8 @@ const full: WireMessage = {
   correlationId: 'c',
   causationId: 'z',
   key: 'k',
+  subject: 'order.created',
+  replyTo: 'answers',
   lane: 'high',
   expiresAt: NOW + 60_000,
   traceparent: '00-tp',
@@ -34,26 +36,28 @@ const full: WireMessage = {
 
 describe('a message of msgloop', () => {
   test('comes back as it was, with every field', () => {
-    const sent = encode(full, true, NOW)
+    const sent = encode(full, 'queue', NOW)
     expect(decode(native(sent, 'body')).message).toEqual(full)
   })
 
   test('comes back as it was with no field but the four there must be', () => {
     const bare: WireMessage = { id: 'a', body: Buffer.from(''), headers: {}, timestamp: 0 }
-    expect(decode(native(encode(bare, true, NOW))).message).toEqual(bare)
+    expect(decode(native(encode(bare, 'queue', NOW))).message).toEqual(bare)
   })
 
   test.each([NOW, NOW + 1, NOW + 999, NOW + 5_000])(
     'keeps the milliseconds of %i, whatever its id says',
     (timestamp) => {
       const message = { ...full, timestamp }
-      expect(decode(native(encode(message, true, NOW))).message.timestamp).toBe(timestamp)
-      expect(decode(native(encode({ ...message, id: 'mine' }, true, NOW))).message.timestamp).toBe(timestamp)
+      expect(decode(native(encode(message, 'queue', NOW))).message.timestamp).toBe(timestamp)
+      expect(decode(native(encode({ ...message, id: 'mine' }, 'queue', NOW))).message.timestamp).toBe(
+        timestamp,
+      )
     },
   )
 
   test('has its fields where foreign clients look for them', () => {
-    expect(encode(full, true, NOW)).toMatchObject({
+    expect(encode(full, 'queue', NOW)).toMatchObject({
       persistent: true,
       mandatory: true,
       messageId: full.id,
@@ -66,14 +70,14 @@ describe('a message of msgloop', () => {
   })
 
   test('never carries `expiration` into a delay queue, which would cut the delay short', () => {
-    const delayed = encode(full, false, NOW)
+    const delayed = encode(full, 'delay', NOW)
     expect(delayed.expiration).toBeUndefined()
     expect(decode(native(delayed)).message.expiresAt).toBe(full.expiresAt)
   })
 
   test('has no `expiration` the broker would close the channel over', () => {
-    expect(encode({ ...full, expiresAt: NOW - 5 }, true, NOW).expiration).toBe('0')
-    expect(encode({ ...full, expiresAt: NOW + 315_360_000_001 }, true, NOW).expiration).toBeUndefined()
+    expect(encode({ ...full, expiresAt: NOW - 5 }, 'queue', NOW).expiration).toBe('0')
+    expect(encode({ ...full, expiresAt: NOW + 315_360_000_001 }, 'queue', NOW).expiration).toBeUndefined()
   })
 
   test('keeps texts that are too long for a property', () => {
@@ -83,14 +87,14 @@ describe('a message of msgloop', () => {
       correlationId: 'x'.repeat(256),
       contentType: 'y'.repeat(300),
     }
-    const sent = encode(long, true, NOW)
+    const sent = encode(long, 'queue', NOW)
     expect([sent.type, sent.correlationId, sent.contentType]).toEqual([undefined, undefined, undefined])
     expect(decode(native(sent, 'body')).message).toEqual(long)
   })
 
   test("never sends a user's header as one the broker acts on", () => {
-    expect(Object.keys(encode(full, true, NOW).headers)).not.toContain('CC')
-    expect(Object.keys(encode(full, true, NOW).headers)).not.toContain('x-death')
+    expect(Object.keys(encode(full, 'queue', NOW).headers)).not.toContain('CC')
+    expect(Object.keys(encode(full, 'queue', NOW).headers)).not.toContain('x-death')
   })
 })
 
@@ -154,6 +158,41 @@ describe('a foreign message', () => {
   })
 })
 
+describe('the subject', () => {
+  const routed = (exchange: string, routingKey: string, headers = {}): Message => ({
+    ...native({ headers }),
+    fields: { deliveryTag: 1, redelivered: false, exchange, routingKey },
+  })
+  const subject = (message: Message): unknown => decode(message).message.subject
+
+  test('is the routing key where it came by an exchange, and needs no header to a topic', () => {
+    expect(encode(full, 'topic', NOW)).toMatchObject({ mandatory: false })
+    expect(encode(full, 'topic', NOW).headers).not.toHaveProperty('msgloop-subject')
+    expect(subject(routed('events', 'order.created'))).toBe('order.created')
+  })
+
+  test('is not the name of the queue or the bits of a delay', () => {
+    expect(subject(routed('', 'orders'))).toBeUndefined()
+    expect(subject(routed('msgloop.v1.delivery', '0.1.orders'))).toBeUndefined()
+    expect(subject(routed('a-fanout', ''))).toBeUndefined()
+  })
+
+  test('travels in a header with copies, which go straight to a queue', () => {
+    const copy = copyOf(routed('events', 'order.created'), {}, 'direct', NOW)
+    expect(copy.headers).toMatchObject({ 'msgloop-subject': 'order.created' })
+    expect(subject(routed('', 'q', copy.headers))).toBe('order.created')
+    expect(subject(routed('msgloop.v1.delivery', '0.1.q', copy.headers))).toBe('order.created')
+  })
+
+  test('is found again when the broker itself has dead-lettered the message', () => {
+    const deaths = [
+      { queue: 'events.a.dlq', exchange: '', 'routing-keys': ['events.a.dlq'] },
+      { queue: 'events.a', exchange: 'events', 'routing-keys': ['order.created'] },
+    ]
+    expect(subject(routed('', 'events.a.dlq', { 'x-death': deaths }))).toBe('order.created')
+  })
+})
+
 describe('deliveries', () => {
   test.each([
     [{}, false, 1],
@@ -197,9 +236,9 @@ describe('the death of a message', () => {
 
 describe('a copy', () => {
   const original = native({
-    ...encode(full, true, NOW),
+    ...encode(full, 'queue', NOW),
     headers: {
-      ...encode(full, true, NOW).headers,
+      ...encode(full, 'queue', NOW).headers,
       number: 7,
       table: { a: [1] },
       'x-death': [{ queue: 'q' }],
@@ -211,7 +250,7 @@ describe('a copy', () => {
       BCC: ['elsewhere'],
     },
     appId: 'app',
-    replyTo: 'r',
+    replyTo: 'answers',
     priority: 4,
     contentEncoding: 'gzip',
     userId: 'somebody',
@@ -240,7 +279,7 @@ describe('a copy', () => {
     const copy = copyOf(original, {}, 'direct', NOW)
     expect(copy).toMatchObject({
       appId: 'app',
-      replyTo: 'r',
+      replyTo: 'answers',
       priority: 4,
       contentEncoding: 'gzip',
       persistent: true,

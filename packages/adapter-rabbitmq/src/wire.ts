@@ -9,7 +9,7 @@ import {
   type WireMessage,
 } from '@msgloop/core/driver'
 import type { Message, Options } from 'amqplib'
-import { isLevel } from './delay.js'
+import { isLevel, OWN_PREFIX } from './delay.js'
 
 /** What the broker writes itself. Sent back to it, ≤ 3.13 would take it for a cycle of dead letters and drop. */
 const BROKER_HEADER = /^(x-death|x-(first|last)-death-.*|x-delivery-count|x-acquired-count|CC|BCC)$/
@@ -28,17 +28,23 @@ const BOOKS: ReadonlySet<string> = new Set(Object.values(BOOK_HEADERS))
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
-/**
- * A message as AMQP properties. `direct` means it goes straight to its queue; only then may
- * `expiration` be set, as in a delay queue it would cut the delay short.
- */
-export function encode(message: WireMessage, direct: boolean, now: number): Options.Publish {
+/** How a message travels: straight to its queue, by way of the delay queues, or to a topic by its subject. */
+export type Way = 'queue' | 'delay' | 'topic'
+
+/** A message as AMQP properties. In a delay queue `expiration` would cut the delay short, so it is left out. */
+export function encode(message: WireMessage, way: Way, now: number): Options.Publish {
   const headers: Record<string, string> = {}
   for (const name in message.headers)
     headers[BROKER_HEADER.test(name) ? ESCAPE + name : name] = message.headers[name] ?? ''
   if (message.timestamp > 0 && message.timestamp !== uuidTime(message.id))
     headers[FIELD_HEADERS.timestamp] = String(message.timestamp)
-  const properties: Options.Publish = { persistent: true, mandatory: true, headers, messageId: message.id }
+  const properties: Options.Publish = {
+    persistent: true,
+    // A topic without a subscription takes messages, too.
+    mandatory: way !== 'topic',
+    headers,
+    messageId: message.id,
+  }
   if (message.timestamp > 0) properties.timestamp = Math.floor(message.timestamp / 1000)
   if (message.contentType !== undefined) {
     if (isShort(message.contentType)) properties.contentType = message.contentType
@@ -52,6 +58,12 @@ export function encode(message: WireMessage, direct: boolean, now: number): Opti
     if (isShort(message.correlationId)) properties.correlationId = message.correlationId
     else headers[FIELD_HEADERS.correlationId] = message.correlationId
   }
+  if (message.replyTo !== undefined) {
+    if (isShort(message.replyTo)) properties.replyTo = message.replyTo
+    else headers[FIELD_HEADERS.replyTo] = message.replyTo
+  }
+  // To a topic it is the routing key.
+  if (message.subject !== undefined && way !== 'topic') headers[FIELD_HEADERS.subject] = message.subject
   if (message.schemaVersion !== undefined) headers[FIELD_HEADERS.schemaVersion] = message.schemaVersion
   if (message.causationId !== undefined) headers[FIELD_HEADERS.causationId] = message.causationId
   if (message.key !== undefined) headers[FIELD_HEADERS.key] = message.key
@@ -60,7 +72,7 @@ export function encode(message: WireMessage, direct: boolean, now: number): Opti
   if (message.tracestate !== undefined) headers[FIELD_HEADERS.tracestate] = message.tracestate
   if (message.expiresAt !== undefined) {
     headers[FIELD_HEADERS.expiresAt] = String(message.expiresAt)
-    if (direct) setExpiration(properties, message.expiresAt, now)
+    if (way !== 'delay') setExpiration(properties, message.expiresAt, now)
   }
   return properties
 }
@@ -96,6 +108,10 @@ export function decode(native: Message): Decoded {
   if (type !== undefined) message.type = type
   const correlationId = field('correlationId', properties.correlationId)
   if (correlationId !== undefined) message.correlationId = correlationId
+  const replyTo = field('replyTo', properties.replyTo)
+  if (replyTo !== undefined) message.replyTo = replyTo
+  const subject = subjectOf(native)
+  if (subject !== undefined) message.subject = subject
   const schemaVersion = field('schemaVersion')
   if (schemaVersion !== undefined) message.schemaVersion = schemaVersion
   const causationId = field('causationId')
@@ -140,6 +156,8 @@ export function copyOf(
   for (const [name, value] of Object.entries(native.properties.headers ?? {}))
     if (!BROKER_HEADER.test(name) && !isBook(name)) headers[name] = value
   Object.assign(headers, books)
+  const subject = subjectOf(native)
+  if (subject !== undefined) headers[FIELD_HEADERS.subject] = subject
   const properties: Options.Publish = {
     ...kept,
     persistent: true,
@@ -163,6 +181,22 @@ function timeOf(seconds: number | undefined, id: string): number {
   const ms = uuidTime(id)
   return Math.floor(ms / 1000) === seconds ? ms : seconds * 1000
 }
+
+/** The routing key it was published to an exchange with, also if the broker has dead-lettered it since. */
+function subjectOf({ fields, properties }: Message): string | undefined {
+  const header: unknown = properties.headers?.[FIELD_HEADERS.subject]
+  if (header !== undefined) return text(header)
+  if (isForeign(fields.exchange)) return fields.routingKey || undefined
+  const deaths: unknown = properties.headers?.['x-death']
+  if (!Array.isArray(deaths)) return undefined
+  const first: unknown = deaths.findLast((entry: unknown) => isTable(entry) && isForeign(entry.exchange))
+  const keys = isTable(first) ? first['routing-keys'] : undefined
+  return Array.isArray(keys) && keys.length > 0 ? text(keys[0]) : undefined
+}
+
+/** Neither the default exchange nor one of the delays'. */
+const isForeign = (exchange: unknown): boolean =>
+  typeof exchange === 'string' && exchange !== '' && !exchange.startsWith(OWN_PREFIX)
 
 const isBook = (name: string): boolean =>
   BOOKS.has(name) || (name.startsWith(RESERVED_PREFIX) && !FIELDS.has(name) && !name.startsWith(ESCAPE))
