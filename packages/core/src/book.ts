@@ -19,6 +19,8 @@ export interface Book {
 export interface DeadRecord {
   readonly reason: DeadReason
   readonly source: string
+  /** Of a subscription: its topic. */
+  readonly topic?: string
   readonly at: number
   readonly firstAttemptAt?: number
   readonly deliveries: number
@@ -171,8 +173,12 @@ function readDead(header: string | undefined): DeadRecord | undefined {
   const dead = parse<DeadRecord>(header)
   if (typeof dead?.source !== 'string' || typeof dead.reason !== 'string' || typeof dead.at !== 'number')
     return undefined
-  const { error, ...rest } = dead
-  return typeof error?.name === 'string' && typeof error.message === 'string' ? dead : rest
+  const { error, topic, ...rest } = dead
+  return {
+    ...rest,
+    ...(typeof topic === 'string' && { topic }),
+    ...(typeof error?.name === 'string' && typeof error.message === 'string' && { error }),
+  }
 }
 
 function parse<T>(header: string | undefined): T | undefined {

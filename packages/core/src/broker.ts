@@ -1,10 +1,12 @@
 import type { Clock } from './clock.js'
 import type { Middleware } from './consumer.js'
 import type { QueueDefinition } from './define-queue.js'
+import type { TopicDefinition } from './define-topic.js'
 import type { Capabilities } from './driver.js'
 import type { Duration } from './duration.js'
 import type { MsgloopError } from './error.js'
 import type { Queue } from './queue.js'
+import type { Topic } from './topic.js'
 
 export interface BrokerOptions {
   /**
@@ -42,6 +44,11 @@ export interface Broker {
    * @throws MsgloopError `UNSUPPORTED` for an option this broker lacks; `INVALID` when another definition has the name
    */
   queue<T>(definition: QueueDefinition<T> | string): Queue<T>
+  /**
+   * The topic of a definition, or of a name with default options. The same object for the same definition.
+   * @throws MsgloopError `UNSUPPORTED` where there are no topics; `INVALID` when another definition has the name
+   */
+  topic<T>(definition: TopicDefinition<T> | string): Topic<T>
   /** Connects unless connected. @throws MsgloopError `UNREACHABLE`, `DENIED`, `NOT_FOUND` or `TIMEOUT` */
   connect(options?: { readonly timeout?: Duration }): Promise<void>
   /** Asks the broker now. Never rejects; answers within `timeout`, default 5 s. */

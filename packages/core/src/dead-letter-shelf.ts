@@ -1,3 +1,4 @@
+import type { Book } from './book.js'
 import { readBook, replayHeaders } from './book.js'
 import { sleep } from './clock.js'
 import type { Context } from './context.js'
@@ -181,7 +182,13 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
 
   async #move(held: Held, to: string): Promise<void> {
     const book = readBook(held.delivery)
-    await held.intake.settle(held, { kind: 'move', to, headers: replayHeaders(book) })
+    const topic = this.#topicOf(to, book)
+    await held.intake.settle(held, {
+      kind: 'move',
+      to,
+      ...(topic !== undefined && { topic }),
+      headers: replayHeaders(book),
+    })
     if (!flow.hasSubscribers) return
     publishStep(this.#context, held.delivery.message, {
       step: 'replayed',
@@ -189,6 +196,13 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
       deliveries: held.delivery.deliveries,
       ...(book.dead && { reason: book.dead.reason }),
     })
+  }
+
+  /** Several subscriptions may share a dead-letter queue: the record says which topic the entry came from. */
+  #topicOf(to: string, { dead }: Book): string | undefined {
+    const { name, topic } = this.#source.definition
+    if (dead && dead.source === to) return dead.topic
+    return to === name ? topic : undefined
   }
 
   #ensure(resolved: ResolvedQueue<T>): Promise<void> {

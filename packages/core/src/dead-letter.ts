@@ -37,6 +37,7 @@ export function readDeadLetter<T>(source: ResolvedQueue<T>, delivery: Delivery):
     headers: userHeaders(message.headers),
     key: message.key,
     type: message.type,
+    subject: message.subject,
     correlationId: message.correlationId,
     timestamp: date(message.timestamp || undefined),
   }

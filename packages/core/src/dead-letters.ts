@@ -23,7 +23,7 @@ export interface AttemptRecord {
 export interface DeadLetter<T> {
   readonly id: string
   readonly reason: DeadReason
-  /** Queue it came from. */
+  /** Queue it came from; `<topic>.<subscription>` where that was a subscription. */
   readonly source: string
   /** The last error. Absent when the broker itself dead-lettered it, and for `expired`. */
   readonly error: ErrorRecord | undefined
@@ -43,6 +43,8 @@ export interface DeadLetter<T> {
   readonly headers: Readonly<Record<string, string>>
   readonly key: string | undefined
   readonly type: string | undefined
+  /** Present on what was published to a topic. */
+  readonly subject: string | undefined
   readonly correlationId: string | undefined
   readonly timestamp: Date | undefined
 }

@@ -2,7 +2,7 @@ import type { Codec } from './codec.js'
 import { json } from './codec.js'
 import type { Guarantee } from './driver.js'
 import type { Duration } from './duration.js'
-import { milliseconds } from './duration.js'
+import { positiveMilliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import { checkQueueName } from './names.js'
 import { oneOf, onlyKnown, positiveInteger, upTo } from './options.js'
@@ -54,6 +54,8 @@ export interface QueueOptions<T> {
 /** A queue as the application defines it, checked and with every default filled in. */
 export interface QueueDefinition<T> {
   readonly name: string
+  /** Of a subscription: the topic that fills it. */
+  readonly topic?: string | undefined
   readonly schema: StandardSchema<unknown, T> | undefined
   readonly codec: Codec<unknown>
   readonly guarantee: Guarantee
@@ -70,7 +72,7 @@ export interface QueueDefinition<T> {
   readonly dedupWindowMs: number
 }
 
-const KNOWN: readonly (keyof QueueOptions<unknown>)[] = [
+export const QUEUE_OPTIONS: readonly (keyof QueueOptions<unknown>)[] = [
   'schema',
   'codec',
   'guarantee',
@@ -107,7 +109,7 @@ const GUARANTEES: readonly Guarantee[] = ['at-most-once', 'at-least-once', 'exac
 export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> = {}): QueueDefinition<T> {
   checkQueueName(name)
   const at = `queue "${name}"`
-  onlyKnown(at, options, KNOWN)
+  onlyKnown(at, options, QUEUE_OPTIONS)
   const deadLetter = options.deadLetter ?? `${name}.dlq`
   checkQueueName(deadLetter)
   if (deadLetter === name)
@@ -122,17 +124,8 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
       `${at}: option "retry" takes exponential(), linear(), fixed(), immediate() or custom()`,
     )
   upTo(MOST_ATTEMPTS, `${at}: "attempts" of option "retry"`, retry.attempts)
-  const { schema, codec, failFast, retryIf } = options
-  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function')
-    throw new MsgloopError(
-      'INVALID',
-      `${at}: option "schema" takes a Standard Schema (zod, valibot, arktype, …)`,
-    )
-  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function'))
-    throw new MsgloopError(
-      'INVALID',
-      `${at}: option "codec" takes json(), text(), bytes() or one of your own`,
-    )
+  const { failFast, retryIf } = options
+  checkBodies(at, options)
   if (
     failFast !== undefined &&
     !(Array.isArray(failFast) && failFast.every((each) => typeof each === 'function'))
@@ -140,11 +133,8 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
     throw new MsgloopError('INVALID', `${at}: option "failFast" takes an array of error classes`)
   if (retryIf !== undefined && typeof retryIf !== 'function')
     throw new MsgloopError('INVALID', `${at}: option "retryIf" takes a function`)
-  const ms = (option: keyof QueueOptions<T>, duration: Duration): number => {
-    const value = milliseconds(`${at}: option "${option}"`, duration)
-    if (value > 0) return value
-    throw new MsgloopError('INVALID', `${at}: option "${option}" must be more than 0`)
-  }
+  const ms = (option: keyof QueueOptions<T>, duration: Duration): number =>
+    positiveMilliseconds(`${at}: option "${option}"`, duration)
   return Object.freeze({
     name,
     schema: options.schema,
@@ -168,4 +158,21 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
     sendTimeoutMs: ms('sendTimeout', options.sendTimeout ?? '30s'),
     dedupWindowMs: options.dedup === undefined ? 0 : ms('dedup', options.dedup),
   })
+}
+
+/** What makes bytes of bodies. @throws MsgloopError `INVALID` */
+export function checkBodies<T>(
+  at: string,
+  { schema, codec }: Pick<QueueOptions<T>, 'schema' | 'codec'>,
+): void {
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function')
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: option "schema" takes a Standard Schema (zod, valibot, arktype, …)`,
+    )
+  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function'))
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: option "codec" takes json(), text(), bytes() or one of your own`,
+    )
 }

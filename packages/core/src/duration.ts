@@ -23,3 +23,10 @@ export function milliseconds(what: string, duration: Duration): number {
     `${what} is ${JSON.stringify(duration) ?? String(duration)}; give milliseconds ≥ 0, or a string such as '500ms', '30s', '15m', '2h' or '3d'`,
   )
 }
+
+/** As `milliseconds`, and more than 0. */
+export function positiveMilliseconds(what: string, duration: Duration): number {
+  const ms = milliseconds(what, duration)
+  if (ms > 0) return ms
+  throw new MsgloopError('INVALID', `${what} must be more than 0`)
+}

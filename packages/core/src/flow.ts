@@ -21,12 +21,14 @@ export interface FlowEvent {
   readonly step: FlowStep
   /** The driver's name. */
   readonly broker: string
+  /** The topic, where the step is `sent` and the message was published. */
   readonly queue: string
   readonly messageId: string
   /** Epoch ms. */
   readonly at: number
   readonly type?: string | undefined
   readonly key?: string | undefined
+  readonly subject?: string | undefined
   readonly correlationId?: string | undefined
   readonly causationId?: string | undefined
   readonly consumer?: string

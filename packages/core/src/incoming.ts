@@ -56,6 +56,9 @@ export class Incoming<T> implements Message<T> {
   get key(): string | undefined {
     return this.#wire.key
   }
+  get subject(): string | undefined {
+    return this.#wire.subject
+  }
   get priority(): Lane {
     return this.#wire.lane ?? 'normal'
   }

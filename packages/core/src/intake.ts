@@ -2,7 +2,7 @@ import type { CancelTimer } from './clock.js'
 import type { Context } from './context.js'
 import { bounded } from './context.js'
 import { DeadlineSignals } from './deadline-signals.js'
-import type { Receiver, Settlement, Verdict } from './driver.js'
+import type { Receiver, Settlement, Source, Verdict } from './driver.js'
 import { MsgloopError } from './error.js'
 import { flow } from './flow.js'
 import { Held } from './held.js'
@@ -38,6 +38,7 @@ interface Pending {
 export class Intake {
   readonly #context: Context
   readonly #queue: string
+  readonly #spec: Source
   readonly #options: IntakeOptions
   readonly #held = new Set<Held>()
   readonly #signals: DeadlineSignals
@@ -49,9 +50,10 @@ export class Intake {
   #lost: MsgloopError | undefined
   #onEmpty: (() => void)[] = []
 
-  private constructor(context: Context, queue: string, options: IntakeOptions) {
+  private constructor(context: Context, spec: Source, options: IntakeOptions) {
     this.#context = context
-    this.#queue = queue
+    this.#queue = spec.name
+    this.#spec = spec
     this.#options = options
     this.#signals = new DeadlineSignals(context.clock, SETTLE_MS)
   }
@@ -64,7 +66,7 @@ export class Intake {
   ): Promise<Intake> {
     const { driver } = context
     const queue = topology.spec.name
-    const intake = new Intake(context, queue, options)
+    const intake = new Intake(context, topology.spec, options)
     try {
       intake.#receiver = await bounded(
         context,
@@ -87,7 +89,7 @@ export class Intake {
         (late) => void late.close().catch(() => {}),
       )
     } catch (error) {
-      context.topology.forget(queue)
+      context.topology.forget(topology.spec)
       throw wrap(driver, { action: 'receive from', queue }, error)
     }
     intake.#keeper = new LeaseKeeper(context, intake.#receiver, queue, intake.#held, options)
@@ -115,7 +117,7 @@ export class Intake {
     } catch (error) {
       const wrapped = wrap(this.#context.driver, { action: 'receive from', queue: this.#queue }, error)
       if (wrapped.code === 'NOT_FOUND' || wrapped.code === 'CONNECTION_LOST')
-        this.#context.topology.forget(this.#queue)
+        this.#context.topology.forget(this.#spec)
       throw wrapped
     }
   }

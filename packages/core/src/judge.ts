@@ -110,6 +110,7 @@ export function deadLetter(
   const headers = deadHeaders(book, {
     reason,
     source: definition.name,
+    ...(definition.topic !== undefined && { topic: definition.topic }),
     at: context.clock.now(),
     deliveries: book.deliveries,
     ...(book.firstAttemptAt !== undefined && { firstAttemptAt: book.firstAttemptAt }),

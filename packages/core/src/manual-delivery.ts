@@ -115,7 +115,7 @@ async function settle(
   } catch (error) {
     const { topology } = context
     if (!(error instanceof MsgloopError && error.code === 'NOT_FOUND' && topology.declares)) throw error
-    topology.forget(resolved.spec.name)
+    topology.forget(resolved.spec)
     await topology.ensure(resolved)
     await held.intake.settle(held, judged.verdict)
   }

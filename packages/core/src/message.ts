@@ -14,7 +14,7 @@ export interface Message<T> {
   readonly deliveries: number
   /** How often it was replayed from a dead-letter queue. */
   readonly replays: number
-  /** Queue it was received from. */
+  /** Queue it was received from; `<topic>.<subscription>` of a subscription. */
   readonly queue: string
   /** When it was first sent; `undefined` where a foreign client did not say. */
   readonly timestamp: Date | undefined
@@ -25,6 +25,8 @@ export interface Message<T> {
   /** Id of the message that caused this one. */
   readonly causationId: string | undefined
   readonly key: string | undefined
+  /** What it was published under, when it came through a topic. */
+  readonly subject: string | undefined
   readonly priority: Lane
   readonly expiresAt: Date | undefined
   /** W3C trace context. */

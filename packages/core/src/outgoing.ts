@@ -1,6 +1,6 @@
 import type { Context } from './context.js'
 import type { QueueDefinition } from './define-queue.js'
-import type { Lane, Limits, Outgoing } from './driver.js'
+import type { Lane, Limits, Outgoing, WireMessage } from './driver.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import { RESERVED_PREFIX } from './headers.js'
@@ -10,7 +10,7 @@ import type { SendOptions } from './queue.js'
 import { isA, reasonOf } from './reason.js'
 import { validate } from './validate.js'
 
-const KNOWN: readonly (keyof SendOptions)[] = [
+export const SEND_OPTIONS: readonly (keyof SendOptions)[] = [
   'id',
   'headers',
   'delay',
@@ -28,6 +28,7 @@ const KNOWN: readonly (keyof SendOptions)[] = [
 ]
 const LANES: readonly Lane[] = ['high', 'normal', 'low']
 const NONE: SendOptions = Object.freeze({})
+const NOWHERE: Addressing = Object.freeze({})
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
 /** Token characters of RFC 9110: what every broker and HTTP can carry as a header name. */
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_|~-]{1,128}$/
@@ -37,36 +38,43 @@ const MAX_FIELD_BYTES = 255
 /** As the W3C has it. */
 const MAX_TRACESTATE_BYTES = 512
 
+/** What a message is made by: of a queue or a topic. */
+export type Bodies<T> = Pick<QueueDefinition<T>, 'schema' | 'codec'>
+
+/** What we put on a message ourselves, checked already. */
+export type Addressing = Pick<WireMessage, 'subject' | 'replyTo'>
+
 /**
  * Checks everything that can be known before I/O, and encodes. May be a promise only where a schema
- * validates asynchronously.
+ * validates asynchronously. `at` names the queue or topic to people.
  *
  * @throws MsgloopError `INVALID`, `TOO_LARGE` or `UNSUPPORTED`, with outcome `rejected`
  */
 export function prepare<T>(
   context: Context,
-  definition: QueueDefinition<T>,
+  definition: Bodies<T>,
+  at: string,
   body: T,
   options: SendOptions = NONE,
+  addressing: Addressing = NOWHERE,
 ): Outgoing | Promise<Outgoing> {
-  const at = `queue "${definition.name}"`
   const { limits } = context.driver.capabilities
   try {
-    if (options !== NONE) onlyKnown(`send to ${at}`, options, KNOWN)
+    if (options !== NONE) onlyKnown(`send to ${at}`, options, SEND_OPTIONS)
     if (definition.schema) {
       const checked = validate(definition.schema, body)
       if (checked instanceof Promise)
         return checked
           .then((result) => {
             refuseInvalid(at, result.problem)
-            return encode(context, definition, at, limits, body, options)
+            return encode(context, definition, at, limits, body, options, addressing)
           })
           .catch((error) => {
             throw rejected(at, error)
           })
       refuseInvalid(at, checked.problem)
     }
-    return encode(context, definition, at, limits, body, options)
+    return encode(context, definition, at, limits, body, options, addressing)
   } catch (error) {
     throw rejected(at, error)
   }
@@ -74,11 +82,12 @@ export function prepare<T>(
 
 function encode<T>(
   context: Context,
-  definition: QueueDefinition<T>,
+  definition: Bodies<T>,
   at: string,
   limits: Limits,
   body: T,
   options: SendOptions,
+  { subject, replyTo }: Addressing,
 ): Outgoing {
   const bytes = definition.codec.encode(body)
   if (!(bytes instanceof Uint8Array))
@@ -100,6 +109,8 @@ function encode<T>(
         correlationId: undefined,
         causationId: undefined,
         key: undefined,
+        subject,
+        replyTo,
         lane: undefined,
         expiresAt: undefined,
         traceparent: undefined,
@@ -133,6 +144,8 @@ function encode<T>(
       ),
       causationId: field(at, 'causationId', options.causationId ?? cause?.id),
       key: field(at, 'key', options.key),
+      subject,
+      replyTo,
       lane: options.priority,
       expiresAt: ttlMs === undefined ? undefined : now + ttlMs,
       traceparent: field(at, 'traceparent', options.traceparent ?? cause?.traceparent),

@@ -51,21 +51,9 @@ export interface ReceiveOptions {
   readonly signal?: AbortSignal
 }
 
-/** A queue of one broker. Made by `broker.queue(definition)`; cheap to ask for, the same each time. */
-export interface Queue<T> {
+/** What messages are taken from: a queue, or a subscription of a topic. */
+export interface MessageSource<T> {
   readonly name: string
-  /**
-   * Resolves with the message's id once the broker has taken responsibility for it.
-   *
-   * @throws MsgloopError with `outcome` `rejected` or `unknown`
-   * @example await queue.send({ id: 7 }, { delay: '3d', headers: { tenant: 'a' } })
-   */
-  send(body: T, options?: SendOptions): Promise<string>
-  /** One outcome per item, in input order. Never rejects for what became of an item. */
-  sendBatch(
-    items: readonly BatchItem<T>[],
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<SendResult[]>
   /** Feeds `handler` until closed. Starts at once; see `Consumer`. */
   consume(handler: Handler<T>, options?: ConsumeOptions): Consumer
   /** The manual form: take up to `max` messages and settle each yourself. */
@@ -79,7 +67,23 @@ export interface Queue<T> {
    * many, where the broker tells.
    */
   purge(): Promise<number | undefined>
-  /** Deletes the queue and its messages. Its dead-letter queue stays. */
+  /** Deletes it with its messages. Its dead-letter queue stays. */
   delete(): Promise<void>
   readonly deadLetters: DeadLetters<T>
+}
+
+/** A queue of one broker. Made by `broker.queue(definition)`; cheap to ask for, the same each time. */
+export interface Queue<T> extends MessageSource<T> {
+  /**
+   * Resolves with the message's id once the broker has taken responsibility for it.
+   *
+   * @throws MsgloopError with `outcome` `rejected` or `unknown`
+   * @example await queue.send({ id: 7 }, { delay: '3d', headers: { tenant: 'a' } })
+   */
+  send(body: T, options?: SendOptions): Promise<string>
+  /** One outcome per item, in input order. Never rejects for what became of an item. */
+  sendBatch(
+    items: readonly BatchItem<T>[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<SendResult[]>
 }

@@ -74,7 +74,7 @@ export class QuietCheck {
       // Whatever else ails the connection, the receiver will hear of it itself.
       if (wrap(driver, { action: 'count', queue: name }, error).code !== 'NOT_FOUND') return 0
     }
-    topology.forget(name)
+    topology.forget(spec)
     throw new MsgloopError(
       'NOT_FOUND',
       `${driver.name} at ${driver.address}: queue "${name}" no longer knows its consumer; consuming again`,

@@ -1,11 +1,12 @@
 import type { Middleware } from './consumer.js'
 import type { QueueDefinition } from './define-queue.js'
-import type { Capabilities, QueueSpec } from './driver.js'
+import type { SubscriptionDefinition } from './define-topic.js'
+import type { Capabilities, QueueSpec, Source, SubscriptionSpec } from './driver.js'
 import { MsgloopError } from './error.js'
 import type { QueueTopology } from './topology-keeper.js'
 
 /** A definition against one broker: checked against its capabilities, with what the driver must have in place. */
-export interface ResolvedQueue<T> extends QueueTopology {
+export interface ResolvedQueue<T, S extends Source = Source> extends QueueTopology<S> {
   readonly definition: QueueDefinition<T>
   readonly middleware: readonly Middleware[]
   readonly maxLeaseMs: number
@@ -30,7 +31,7 @@ export function resolveQueue<T>(
   capabilities: Capabilities,
   definition: QueueDefinition<T>,
   middleware: readonly Middleware[],
-): ResolvedQueue<T> {
+): ResolvedQueue<T, QueueSpec> {
   const unsupported = (option: string, why: string): never => {
     throw new MsgloopError(
       'UNSUPPORTED',
@@ -84,8 +85,25 @@ function defaultDeliveries(
   return Math.max(retry.attempts + SPARE_DELIVERIES, Math.min(many, DELIVERY_LIMIT / 2))
 }
 
-/** The dead-letter queue of a queue, as a queue. */
-export function resolveDeadLetterQueue<T>(source: ResolvedQueue<T>): ResolvedQueue<T> {
+/** As `resolveQueue`: a subscription is a queue that a topic fills. */
+export function resolveSubscription<T>(
+  driverName: string,
+  capabilities: Capabilities,
+  definition: SubscriptionDefinition<T>,
+  middleware: readonly Middleware[],
+): ResolvedQueue<T, SubscriptionSpec> {
+  const resolved = resolveQueue(driverName, capabilities, definition, middleware)
+  const { topic, patterns } = definition
+  return {
+    ...resolved,
+    topic: { kind: 'topic', name: topic },
+    spec: { ...resolved.spec, kind: 'subscription', topic, patterns },
+  }
+}
+
+/** The dead-letter queue of a queue or subscription, as a queue. */
+export function resolveDeadLetterQueue<T>(source: ResolvedQueue<T>): ResolvedQueue<T, QueueSpec> {
   const spec = source.deadLetter as QueueSpec
-  return { ...source, definition: { ...source.definition, name: spec.name }, spec, deadLetter: undefined }
+  const definition = { ...source.definition, name: spec.name, topic: undefined }
+  return { ...source, definition, spec, deadLetter: undefined, topic: undefined }
 }

@@ -4,12 +4,17 @@ import { sleep } from './clock.js'
 import type { Context } from './context.js'
 import { bounded, closed } from './context.js'
 import { DeadlineSignals } from './deadline-signals.js'
-import type { Outgoing, Sender } from './driver.js'
+import type { Outgoing, QueueSpec, Sender } from './driver.js'
 import { MsgloopError } from './error.js'
 import { Fifo } from './fifo.js'
 import { stopController } from './stop-signal.js'
-import type { QueueTopology } from './topology-keeper.js'
+import type { QueueTopology, TopicTopology } from './topology-keeper.js'
+import { nameOf } from './topology-keeper.js'
+import type { Doing } from './wrap.js'
 import { wrap } from './wrap.js'
+
+/** What is sent to. */
+export type SendTopology = QueueTopology<QueueSpec> | TopicTopology
 
 interface Item {
   /** Place in the order of sending. */
@@ -32,12 +37,12 @@ const OPEN_MS = 10_000
 const BUSY_MS = 50
 
 /**
- * Sends to one queue: coalesces concurrent sends into batches, keeps their order, opens and reopens
+ * Sends to one queue or topic: coalesces concurrent sends into batches, keeps their order, opens and reopens
  * the driver's sender, bounds each send in time, and tries again whatever certainly was not stored.
  */
 export class SenderLink {
   readonly #context: Context
-  readonly #topology: QueueTopology
+  readonly #topology: SendTopology
   readonly #timeoutMs: number
   readonly #stop = stopController()
   /** May hold items that are over; `#queued` counts those that are not. */
@@ -55,7 +60,7 @@ export class SenderLink {
   #paused = false
   #idle: (() => void)[] = []
 
-  constructor(context: Context, topology: QueueTopology, timeoutMs: number) {
+  constructor(context: Context, topology: SendTopology, timeoutMs: number) {
     this.#context = context
     this.#topology = topology
     this.#timeoutMs = timeoutMs
@@ -187,7 +192,7 @@ export class SenderLink {
     this.#batches--
     for (const item of batch) this.#context.budget.give(item.bytes)
     if (broken && this.#sender === sender) {
-      this.#context.topology.forget(this.#topology.spec.name)
+      this.#context.topology.forget(this.#topology.spec)
       void this.#drop()
     }
     if (again.length > 0) await this.#requeue(again)
@@ -204,11 +209,11 @@ export class SenderLink {
       !item.remade
     ) {
       item.remade = true
-      this.#context.topology.forget(this.#topology.spec.name)
+      this.#context.topology.forget(this.#topology.spec)
       void this.#drop()
       return true
     }
-    return error.retryable && (error.outcome === 'rejected' || this.#topology.spec.dedupWindowMs > 0)
+    return error.retryable && (error.outcome === 'rejected' || this.#dedups)
   }
 
   async #requeue(items: Item[]): Promise<void> {
@@ -234,7 +239,7 @@ export class SenderLink {
         this.#sender = await bounded(
           this.#context,
           OPEN_MS,
-          `opening a sender for queue "${this.#topology.spec.name}"`,
+          `opening a sender for ${nameOf(this.#topology.spec)}`,
           this.#stop.signal,
           async (signal) => {
             await topology.ensure(this.#topology)
@@ -322,13 +327,21 @@ export class SenderLink {
     })
   }
 
-  #doing(): { action: string; queue: string } {
-    return { action: 'send to', queue: this.#topology.spec.name }
+  #doing(): Doing {
+    const { kind, name } = this.#topology.spec
+    return kind === 'topic' ? { action: 'publish to', topic: name } : { action: 'send to', queue: name }
+  }
+
+  get #dedups(): boolean {
+    const { spec } = this.#topology
+    return spec.kind !== 'topic' && spec.dedupWindowMs > 0
   }
 
   #what(): string {
     const { driver } = this.#context
-    return `${driver.name} at ${driver.address}: send to queue "${this.#topology.spec.name}"`
+    const { spec } = this.#topology
+    const verb = spec.kind === 'topic' ? 'publish to' : 'send to'
+    return `${driver.name} at ${driver.address}: ${verb} ${nameOf(spec)}`
   }
 }
 

@@ -65,7 +65,7 @@ export class Settler {
   /** The dead-letter queue is gone: make it again where we may. */
   async #remake(): Promise<void> {
     const { topology } = this.#context
-    topology.forget(this.#resolved.spec.name)
+    topology.forget(this.#resolved.spec)
     await bounded(this.#context, REMAKE_MS, `declaring queue "${this.#resolved.spec.name}"`, undefined, () =>
       topology.ensure(this.#resolved),
     ).catch((error) => this.#trouble.report(error))

@@ -10,7 +10,10 @@ import type { Judgement } from './judge.js'
 export function publishStep(
   context: Context,
   message: WireMessage,
-  event: Omit<FlowEvent, 'broker' | 'at' | 'messageId' | 'type' | 'key' | 'correlationId' | 'causationId'>,
+  event: Omit<
+    FlowEvent,
+    'broker' | 'at' | 'messageId' | 'type' | 'key' | 'subject' | 'correlationId' | 'causationId'
+  >,
 ): void {
   flow.publish({
     broker: context.driver.name,
@@ -18,6 +21,7 @@ export function publishStep(
     messageId: message.id,
     type: message.type,
     key: message.key,
+    subject: message.subject,
     correlationId: message.correlationId,
     causationId: message.causationId,
     ...event,

@@ -1,11 +1,18 @@
-import type { Driver, QueueSpec } from './driver.js'
+import type { Driver, QueueSpec, Source, TopicSpec, Topology } from './driver.js'
 import { MsgloopError } from './error.js'
 import { wrap } from './wrap.js'
 
-/** A queue with the dead-letter queue that must exist before it; a dead-letter queue has none. */
-export interface QueueTopology {
-  readonly spec: QueueSpec
+/** A queue or subscription with what must exist before it; a dead-letter queue needs nothing. */
+export interface QueueTopology<S extends Source = Source> {
+  readonly spec: S
   readonly deadLetter: QueueSpec | undefined
+  /** Of a subscription. */
+  readonly topic?: TopicSpec | undefined
+}
+
+/** A topic needs nothing before it. */
+export interface TopicTopology {
+  readonly spec: TopicSpec
 }
 
 const ENSURE_MS = 30_000
@@ -14,7 +21,8 @@ const ENSURE_MS = 30_000
 export class TopologyKeeper {
   readonly #driver: Driver
   readonly #mode: 'declare' | 'verify' | 'none'
-  readonly #done = new Map<string, Promise<void>>()
+  /** By kind, as a topic and a queue may have one name. */
+  readonly #done = { queue: new Map<string, Promise<void>>(), topic: new Map<string, Promise<void>>() }
 
   constructor(driver: Driver, mode: 'declare' | 'verify' | 'none') {
     this.#driver = driver
@@ -27,34 +35,38 @@ export class TopologyKeeper {
   }
 
   /** Callers share it, so none may abort it: each stops waiting by itself. */
-  ensure(topology: QueueTopology): Promise<void> {
-    const name = topology.spec.name
-    const known = this.#done.get(name)
+  ensure(topology: QueueTopology | TopicTopology): Promise<void> {
+    const { spec } = topology
+    const done = this.#doneOf(spec)
+    const known = done.get(spec.name)
     if (known) return known
     const doing = this.#ensure(topology, AbortSignal.timeout(ENSURE_MS))
-    this.#done.set(name, doing)
-    doing.catch(() => this.forget(name))
+    done.set(spec.name, doing)
+    doing.catch(() => this.forget(spec))
     return doing
   }
 
   /** The broker may have lost it: look again next time. */
-  forget(name: string): void {
-    this.#done.delete(name)
+  forget(spec: Topology): void {
+    this.#doneOf(spec).delete(spec.name)
   }
 
-  async #ensure({ spec, deadLetter }: QueueTopology, signal: AbortSignal): Promise<void> {
-    const specs = deadLetter ? [deadLetter, spec] : [spec]
-    for (const each of specs) {
+  #doneOf({ kind }: Topology): Map<string, Promise<void>> {
+    return kind === 'topic' ? this.#done.topic : this.#done.queue
+  }
+
+  async #ensure(topology: QueueTopology | TopicTopology, signal: AbortSignal): Promise<void> {
+    for (const each of inOrder(topology)) {
       try {
         if (this.#mode === 'declare') await this.#driver.admin.declare(each, signal)
-        if (this.#mode === 'verify') this.#judge(each.name, await this.#driver.admin.verify(each, signal))
+        if (this.#mode === 'verify') this.#judge(each, await this.#driver.admin.verify(each, signal))
       } catch (error) {
-        throw wrap(this.#driver, { action: this.#mode, queue: each.name }, error, 'rejected')
+        throw wrap(this.#driver, { action: this.#mode, [kindOf(each)]: each.name }, error, 'rejected')
       }
     }
   }
 
-  #judge(name: string, drifts: Awaited<ReturnType<Driver['admin']['verify']>>): void {
+  #judge(spec: Topology, drifts: Awaited<ReturnType<Driver['admin']['verify']>>): void {
     const at = `${this.#driver.name} at ${this.#driver.address}`
     const missing = drifts.filter((drift) => drift.field === undefined).map((drift) => drift.object)
     if (missing.length > 0)
@@ -65,8 +77,25 @@ export class TopologyKeeper {
       )
     if (drifts.length === 0) return
     const fields = drifts.map((d) => `${d.object}: ${d.field} is ${d.actual}, not ${d.expected}`)
-    process.emitWarning(`${at}: queue "${name}" differs from its definition: ${fields.join('; ')}`, {
+    process.emitWarning(`${at}: ${nameOf(spec)} differs from its definition: ${fields.join('; ')}`, {
       code: 'MSGLOOP_DRIFT',
     })
   }
+}
+
+/** In the order they are made. */
+export function inOrder(topology: QueueTopology | TopicTopology): readonly Topology[] {
+  if (!('deadLetter' in topology)) return [topology.spec]
+  const { deadLetter, topic, spec } = topology
+  return [...(deadLetter ? [deadLetter] : []), ...(topic ? [topic] : []), spec]
+}
+
+/** For messages to people: a subscription is called by the name of its queue. */
+export function nameOf(spec: Topology): string {
+  return `${kindOf(spec)} "${spec.name}"`
+}
+
+/** What it is called in messages to people. */
+export function kindOf({ kind }: Topology): 'queue' | 'topic' {
+  return kind === 'topic' ? 'topic' : 'queue'
 }

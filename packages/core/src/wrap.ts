@@ -8,6 +8,7 @@ export interface Doing {
   /** Infinitive: `send to`, `receive from`, … */
   readonly action: string
   readonly queue?: string
+  readonly topic?: string
 }
 
 /**
@@ -17,13 +18,14 @@ export interface Doing {
  */
 export function wrap(
   driver: Driver,
-  { action, queue }: Doing,
+  { action, queue, topic }: Doing,
   error: unknown,
   outcome?: SendOutcome,
 ): MsgloopError {
   if (isA(error, MsgloopError)) return error
   const sorted = isA(error, DriverError) ? error : driver.classify(error)
-  const what = queue === undefined ? action : `${action} queue "${queue}"`
+  const object = topic !== undefined ? ` topic "${topic}"` : queue !== undefined ? ` queue "${queue}"` : ''
+  const what = `${action}${object}`
   const reason = reasonOf(error)
   return new MsgloopError(sorted.code, `${driver.name} at ${driver.address}: cannot ${what}: ${reason}`, {
     retryable: sorted.retryable,

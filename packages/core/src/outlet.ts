@@ -1,0 +1,49 @@
+import type { Context } from './context.js'
+import { flow } from './flow.js'
+import type { Addressing, Bodies } from './outgoing.js'
+import { prepare } from './outgoing.js'
+import type { SendOptions } from './queue.js'
+import type { SendTopology } from './sender-link.js'
+import { SenderLink } from './sender-link.js'
+import { publishStep } from './steps.js'
+import { nameOf } from './topology-keeper.js'
+
+/** What a queue or topic is filled through: checks, encodes, sends, and tells of it. */
+export class Outlet<T> {
+  readonly link: SenderLink
+  /** To people: `queue "orders"`. */
+  readonly at: string
+  readonly #context: Context
+  readonly #name: string
+  readonly #bodies: Bodies<T>
+
+  constructor(context: Context, topology: SendTopology, bodies: Bodies<T>, sendTimeoutMs: number) {
+    this.#context = context
+    this.#name = topology.spec.name
+    this.#bodies = bodies
+    this.at = nameOf(topology.spec)
+    this.link = new SenderLink(context, topology, sendTimeoutMs)
+  }
+
+  /** Resolves with the id once the broker has taken responsibility. @throws MsgloopError with `outcome` */
+  async send(body: T, options?: SendOptions, addressing?: Addressing): Promise<string> {
+    this.#context.assertSending()
+    const prepared = prepare(this.#context, this.#bodies, this.at, body, options, addressing)
+    const outgoing = prepared instanceof Promise ? await prepared : prepared
+    const { message, delayMs } = outgoing
+    if (!flow.hasSubscribers) {
+      await this.link.send(outgoing, options?.signal)
+      return message.id
+    }
+    const { clock } = this.#context
+    const at = clock.elapsed()
+    await this.link.send(outgoing, options?.signal)
+    publishStep(this.#context, message, {
+      step: 'sent',
+      queue: this.#name,
+      durationMs: Math.floor(clock.elapsed() - at),
+      ...(delayMs > 0 && { delayMs }),
+    })
+    return message.id
+  }
+}
