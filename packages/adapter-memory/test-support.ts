@@ -6,6 +6,7 @@ import type {
   Receiver,
   ReceiverOptions,
   Sender,
+  Source,
   Verdict,
   WireMessage,
 } from '@msgloop/core/driver'
@@ -90,7 +91,7 @@ export async function bench(
 
 export function openReceiver(
   driver: Driver,
-  source: QueueSpec,
+  source: Source,
   options: Partial<ReceiverOptions> = {},
 ): Promise<Receiver> {
   return driver.openReceiver(

@@ -1,4 +1,4 @@
-import type { Admin, Delivery, SubscriptionSpec, TopicSpec } from '@msgloop/core/driver'
+import type { Admin, Delivery } from '@msgloop/core/driver'
 import { expect, test } from 'vitest'
 import {
   ack,
@@ -15,9 +15,6 @@ import {
   take,
   takeOne,
 } from '../test-support.js'
-
-const TOPIC: TopicSpec = { kind: 'topic', name: 'news' }
-const SUBSCRIPTION: SubscriptionSpec = { ...ORDERS, kind: 'subscription', topic: 'news', patterns: ['#'] }
 
 /** Every entry, a page at a time; `between` runs before each further page. */
 async function browseAll(
@@ -76,19 +73,13 @@ test('what the broker lacks is refused', async () => {
   const { driver } = await bench()
   const name = 'other'
   for (const spec of [
-    TOPIC,
-    SUBSCRIPTION,
     { ...ORDERS, name, order: 'key' as const },
     { ...ORDERS, name, lanes: true },
     { ...ORDERS, name, dedupWindowMs: DAY_MS + 1 },
   ])
     expect(await driver.admin.declare(spec, never).catch(code)).toBe('UNSUPPORTED')
-  expect(await driver.openSender(TOPIC, never).catch(code)).toBe('UNSUPPORTED')
-  expect(await driver.openReceiver(SUBSCRIPTION, openOptions, never).catch(code)).toBe('UNSUPPORTED')
   await driver.admin.declare({ ...ORDERS, name, dedupWindowMs: DAY_MS }, never)
 })
-
-const openOptions = { prefetch: 1, leaseMs: 1_000, consumer: 'test', onLost: () => {} }
 
 test('a queue that is missing is NOT_FOUND for everything but declare, verify and delete', async () => {
   const { driver } = await bench()

@@ -1,7 +1,7 @@
-import type { Admin, BrowsePage, QueueSpec, QueueStats, Source, Topology } from '@msgloop/core/driver'
+import type { Admin, BrowsePage, QueueStats, Source, SubscriptionSpec } from '@msgloop/core/driver'
 import { DriverError } from '@msgloop/core/driver'
 import type { Connection } from './connection.js'
-import { drifts } from './drift.js'
+import { drifts, missing } from './drift.js'
 import type { QueueState } from './queue-state.js'
 import { deliver } from './receiver.js'
 
@@ -9,31 +9,40 @@ import { deliver } from './receiver.js'
 export function memoryAdmin(connection: Connection): Admin {
   const { broker } = connection
   const { capabilities } = broker.profile
+  const isBound = ({ topic, name }: SubscriptionSpec): boolean => broker.topic(topic)?.isBound(name) ?? false
   return {
     async declare(topology, signal) {
       connection.check(signal)
-      const spec = queueOnly(topology)
-      checkSpec(spec, capabilities.dedupWindowMs)
-      const queue = broker.queue(spec.name)
-      if (!queue) return broker.create(spec)
-      const differences = drifts(spec, queue.spec).map((d) => `${d.field} is ${d.actual}, not ${d.expected}`)
+      if (topology.kind === 'topic') return broker.createTopic(topology.name)
+      checkSpec(topology, capabilities.dedupWindowMs)
+      const { name } = topology
+      const queue = broker.queue(name)
+      if (!queue) return broker.create(topology)
+      const differences = drifts(topology, queue.spec).map(
+        (d) => `${d.field} is ${d.actual}, not ${d.expected}`,
+      )
       if (differences.length > 0)
         throw new DriverError(
           'DRIFT',
-          `queue "${spec.name}" exists with other settings: ${differences.join('; ')}`,
+          `queue "${name}" exists with other settings: ${differences.join('; ')}`,
           {
             outcome: 'rejected',
           },
         )
+      broker.bind(queue)
     },
     async verify(topology, signal) {
       connection.check(signal)
-      const spec = queueOnly(topology)
-      return drifts(spec, broker.queue(spec.name)?.spec)
+      if (topology.kind === 'topic')
+        return broker.topic(topology.name) ? [] : [missing(`topic "${topology.name}"`)]
+      const found = drifts(topology, broker.queue(topology.name)?.spec)
+      return found.length === 0 && topology.kind === 'subscription' && !isBound(topology)
+        ? [missing(`binding of queue "${topology.name}" to topic "${topology.topic}"`)]
+        : found
     },
     async stats(source, signal) {
       connection.check(signal)
-      const all = stats(broker.existing(queueOnly(source).name), broker.clock.now())
+      const all = stats(broker.existing(source.name), broker.clock.now())
       const told = (field: keyof QueueStats): number | undefined =>
         capabilities.stats.includes(field) ? all[field] : undefined
       return {
@@ -47,29 +56,23 @@ export function memoryAdmin(connection: Connection): Admin {
     },
     async purge(source, signal) {
       connection.check(signal)
-      return broker.existing(queueOnly(source).name).purge(capabilities.purgesDelayed)
+      return broker.existing(source.name).purge(capabilities.purgesDelayed)
     },
     async delete(topology, signal) {
       connection.check(signal)
-      broker.delete(queueOnly(topology).name)
+      broker.delete(topology)
     },
     ...(capabilities.browse === 'free' && {
       async browse(source: Source, limit: number, cursor: string | undefined, signal: AbortSignal) {
         connection.check(signal)
-        const queue = broker.existing(queueOnly(source).name)
+        const queue = broker.existing(source.name)
         return page(queue, limit, position(cursor), capabilities.retry === 'in-place')
       },
     }),
   }
 }
 
-/** @throws DriverError `UNSUPPORTED`: there are no topics yet */
-export function queueOnly(topology: Topology): QueueSpec {
-  if (topology.kind === 'queue') return topology
-  throw unsupported(`${topology.kind} "${topology.name}": the memory broker has no topics`)
-}
-
-function checkSpec(spec: QueueSpec, dedupWindowMs: number): void {
+function checkSpec(spec: Source, dedupWindowMs: number): void {
   const at = `queue "${spec.name}"`
   if (spec.order !== 'none') throw unsupported(`${at}: order by key is not possible here`)
   if (spec.lanes) throw unsupported(`${at}: lanes are not possible here`)

@@ -64,6 +64,6 @@ export const MEMORY: Profile = profile({
   guarantees: ['at-least-once'],
   order: 'none',
   lanes: false,
-  topics: false,
+  topics: true,
   replies: false,
 })

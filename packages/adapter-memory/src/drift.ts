@@ -1,6 +1,9 @@
-import type { Drift, QueueSpec } from '@msgloop/core/driver'
+import type { Drift, Source, SubscriptionSpec } from '@msgloop/core/driver'
 
 const FIELDS = [
+  'kind',
+  'topic',
+  'patterns',
   'role',
   'deadLetter',
   'deliveryLimit',
@@ -9,16 +12,25 @@ const FIELDS = [
   'dedupWindowMs',
   'order',
   'lanes',
-] as const satisfies readonly (keyof QueueSpec)[]
+] as const satisfies readonly (keyof Source | keyof SubscriptionSpec)[]
 
-/** Where a queue differs from what is wanted, field by field. */
-export function drifts(wanted: QueueSpec, actual: QueueSpec | undefined): Drift[] {
+/** Where a queue or subscription differs from what is wanted, field by field. */
+export function drifts(wanted: Source, actual: Source | undefined): Drift[] {
   const object = `queue "${wanted.name}"`
-  if (!actual) return [{ object, expected: 'exists', actual: 'missing' }]
-  return FIELDS.filter((field) => wanted[field] !== actual[field]).map((field) => ({
+  if (!actual) return [missing(object)]
+  return FIELDS.map((field) => ({
     object,
     field,
-    expected: String(wanted[field] ?? 'none'),
-    actual: String(actual[field] ?? 'none'),
-  }))
+    expected: text(wanted, field),
+    actual: text(actual, field),
+  })).filter(({ expected, actual }) => expected !== actual)
+}
+
+export function missing(object: string): Drift {
+  return { object, expected: 'exists', actual: 'missing' }
+}
+
+function text(spec: Source, field: (typeof FIELDS)[number]): string {
+  const value: unknown = Reflect.get(spec, field)
+  return Array.isArray(value) ? value.join(', ') : String(value ?? 'none')
 }

@@ -10,7 +10,7 @@ import type {
   Source,
 } from '@msgloop/core/driver'
 import { DriverError } from '@msgloop/core/driver'
-import { memoryAdmin, queueOnly } from './admin.js'
+import { memoryAdmin } from './admin.js'
 import type { Connection } from './connection.js'
 import { MemoryReceiver } from './receiver.js'
 import { MemorySender } from './sender.js'
@@ -38,12 +38,12 @@ export class MemoryDriver implements Driver {
 
   async openSender(destination: Destination, signal: AbortSignal): Promise<Sender> {
     this.#connection.check(signal)
-    return new MemorySender(this.#connection, queueOnly(destination).name)
+    return new MemorySender(this.#connection, destination)
   }
 
   async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
     this.#connection.check(signal)
-    const { name } = queueOnly(source)
+    const { name } = source
     const { leaseMs } = this.capabilities.limits
     if (this.capabilities.lease === 'renewable' && !(options.leaseMs > 0 && options.leaseMs <= leaseMs))
       throw new DriverError(

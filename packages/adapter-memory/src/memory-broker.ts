@@ -1,8 +1,10 @@
-import type { Clock, QueueSpec } from '@msgloop/core/driver'
+import type { Clock, Destination, Source, Topology } from '@msgloop/core/driver'
+import { DriverError } from '@msgloop/core/driver'
 import type { Profile } from './capabilities.js'
 import { missing, QueueState, type Site } from './queue-state.js'
+import { TopicState } from './topic-state.js'
 
-/** The broker itself: queues by name. It knows nothing of drivers and connections. */
+/** The broker itself: queues and topics by name. It knows nothing of drivers and connections. */
 export class MemoryBroker implements Site {
   /** `memory:`, or `memory://<name>`. */
   readonly address: string
@@ -11,6 +13,7 @@ export class MemoryBroker implements Site {
   readonly given: Clock
   readonly profile: Profile
   readonly #queues = new Map<string, QueueState>()
+  readonly #topics = new Map<string, TopicState>()
 
   constructor(address: string, profile: Profile, clock: Clock) {
     this.address = address
@@ -30,18 +33,52 @@ export class MemoryBroker implements Site {
     throw missing(name)
   }
 
-  create(spec: QueueSpec): void {
-    this.#queues.set(spec.name, new QueueState(Object.freeze({ ...spec }), this))
+  topic(name: string): TopicState | undefined {
+    return this.#topics.get(name)
   }
 
-  delete(name: string): void {
-    this.#queues.get(name)?.delete()
+  /** Where messages go. @throws DriverError `NOT_FOUND` */
+  target({ kind, name }: Destination): QueueState | TopicState {
+    return kind === 'topic' ? this.#existingTopic(name) : this.existing(name)
+  }
+
+  create(spec: Source): void {
+    const topic = spec.kind === 'subscription' ? this.#existingTopic(spec.topic) : undefined
+    const queue = new QueueState(Object.freeze({ ...spec }), this)
+    this.#queues.set(spec.name, queue)
+    if (spec.kind === 'subscription') topic?.bind(spec, queue)
+  }
+
+  createTopic(name: string): void {
+    if (!this.#topics.has(name)) this.#topics.set(name, new TopicState())
+  }
+
+  /** As when it was created, should its topic have been made again since. */
+  bind(queue: QueueState): void {
+    if (queue.spec.kind === 'subscription') this.#existingTopic(queue.spec.topic).bind(queue.spec, queue)
+  }
+
+  delete({ kind, name }: Topology): void {
+    if (kind === 'topic') {
+      this.#topics.delete(name)
+      return
+    }
+    const queue = this.#queues.get(name)
+    if (queue?.spec.kind === 'subscription') this.#topics.get(queue.spec.topic)?.unbind(name)
+    queue?.delete()
     this.#queues.delete(name)
   }
 
-  /** Whether forgetting this broker would lose nothing but settings. */
+  #existingTopic(name: string): TopicState {
+    const topic = this.#topics.get(name)
+    if (topic) return topic
+    throw new DriverError('NOT_FOUND', `no topic "${name}"`, { outcome: 'rejected' })
+  }
+
+  /** Whether forgetting this broker would lose nothing but settings: a subscription is to receive what comes. */
   get empty(): boolean {
-    for (const queue of this.#queues.values()) if (!queue.empty) return false
+    for (const queue of this.#queues.values())
+      if (!queue.empty || queue.spec.kind === 'subscription') return false
     return true
   }
 

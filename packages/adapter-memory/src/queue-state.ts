@@ -1,4 +1,4 @@
-import type { Clock, NativeDeath, QueueSpec, WireMessage } from '@msgloop/core/driver'
+import type { Clock, NativeDeath, Source, WireMessage } from '@msgloop/core/driver'
 import { DriverError } from '@msgloop/core/driver'
 import { Alarm } from './alarm.js'
 import type { Profile } from './capabilities.js'
@@ -24,7 +24,7 @@ export interface Site {
  * is judged by the clock on every touch, so a late timer never keeps a lease alive.
  */
 export class QueueState {
-  readonly spec: QueueSpec
+  readonly spec: Source
   readonly waiters: Waiters
   readonly #site: Site
   readonly #ledger = new Ledger<StoredMessage>()
@@ -40,7 +40,7 @@ export class QueueState {
   consumers = 0
   #deleted = false
 
-  constructor(spec: QueueSpec, site: Site) {
+  constructor(spec: Source, site: Site) {
     this.spec = spec
     this.#site = site
     this.#ids = new IdWindow(spec.dedupWindowMs)

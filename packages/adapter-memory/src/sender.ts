@@ -1,17 +1,17 @@
-import type { Failure, Limits, Outgoing, Sender } from '@msgloop/core/driver'
+import type { Destination, Failure, Limits, Outgoing, Sender } from '@msgloop/core/driver'
 import { DriverError, RESERVED_PREFIX } from '@msgloop/core/driver'
 import type { Connection, Link } from './connection.js'
 import { checkDelay } from './settle.js'
 
-/** Sends to one queue. A message is stored before `send` returns its promise. */
+/** Sends to one queue or topic. A message is stored before `send` returns its promise. */
 export class MemorySender implements Sender, Link {
   readonly #connection: Connection
-  readonly #queue: string
+  readonly #destination: Destination
   #ended: DriverError | undefined
 
-  constructor(connection: Connection, queue: string) {
+  constructor(connection: Connection, destination: Destination) {
     this.#connection = connection
-    this.#queue = queue
+    this.#destination = destination
     connection.links.add(this)
   }
 
@@ -21,12 +21,12 @@ export class MemorySender implements Sender, Link {
     const { broker, turns } = this.#connection
     const { limits } = broker.profile.capabilities
     checkBatch(limits, batch)
-    const queue = broker.existing(this.#queue)
+    const target = broker.target(this.#destination)
     const failures: Failure[] = []
     for (const [index, { message, delayMs }] of batch.entries()) {
       const error = checkSize(limits, message) ?? checkDelay(limits, delayMs)
       if (error) failures.push({ index, error })
-      else queue.send(message, delayMs)
+      else target.send(message, delayMs)
     }
     turns.spend(batch.length)
     await turns.due()
