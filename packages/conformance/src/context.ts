@@ -6,12 +6,18 @@ import type {
   ConsumeOptions,
   DeadLetter,
   FlowEvent,
+  MessageSource,
   Queue,
   QueueDefinition,
   QueueOptions,
+  Subscription,
+  SubscriptionOptions,
+  Topic,
+  TopicDefinition,
+  TopicOptions,
 } from '@msgloop/core'
-import { createBroker, defineQueue, flow } from '@msgloop/core'
-import type { Driver, QueueSpec, WireMessage } from '@msgloop/core/driver'
+import { createBroker, defineQueue, defineTopic, flow } from '@msgloop/core'
+import type { Driver, QueueSpec, Topology, WireMessage } from '@msgloop/core/driver'
 import type { Harness } from './harness.js'
 import { seededRandom } from './random.js'
 import type { Recorded, Runs } from './runs.js'
@@ -37,6 +43,8 @@ export class CaseContext {
   /** Unhandled rejections and uncaught exceptions since the whole run began. */
   readonly faults: readonly unknown[]
   readonly #names = new Set<string>()
+  readonly #topics = new Set<string>()
+  readonly #subscriptions = new Map<string, string>()
   readonly #drivers = new Set<Driver>()
   readonly #brokers = new Map<Broker, Driver>()
   readonly #brokerOf = new WeakMap<object, Broker>()
@@ -94,10 +102,48 @@ export class CaseContext {
     return this.open(this.define(options), open)
   }
 
-  /** The broker that `open` or `queue` made for this queue. */
-  brokerOf(queue: Pick<Queue<unknown>, 'name'>): Broker {
-    const broker = this.#brokerOf.get(queue)
-    assert.ok(broker, `queue "${queue.name}" was not opened by this case`)
+  /** A topic that is deleted in the end, after the subscriptions that `subscribe` made. */
+  defineTopic<T = unknown>(options: TopicOptions<T> = {}): TopicDefinition<T> {
+    const name = this.harness.unique('t')
+    this.#topics.add(name)
+    return defineTopic<T>(name, options)
+  }
+
+  /** The topic of a definition, or of a name, through a broker of its own. */
+  async openTopic<T>(definition: TopicDefinition<T> | string, options?: OpenOptions): Promise<Topic<T>> {
+    const broker = await this.broker(options)
+    const topic = broker.topic<T>(definition)
+    this.#brokerOf.set(topic, broker)
+    return topic
+  }
+
+  /** A new topic through a broker of its own. */
+  topic<T = unknown>(options: TopicOptions<T> = {}, open?: OpenOptions): Promise<Topic<T>> {
+    return this.openTopic(this.defineTopic(options), open)
+  }
+
+  /** A subscription that is deleted in the end, whether it was created or not. Names have 5 letters at most. */
+  subscription<T>(topic: Topic<T>, name = 'sub', options?: SubscriptionOptions): Subscription<T> {
+    const subscription = topic.subscription(name, options)
+    this.#subscriptions.set(subscription.name, topic.name)
+    return subscription
+  }
+
+  /** The same, and created. */
+  async subscribe<T>(
+    topic: Topic<T>,
+    name?: string,
+    options?: SubscriptionOptions,
+  ): Promise<Subscription<T>> {
+    const subscription = this.subscription(topic, name, options)
+    await subscription.create()
+    return subscription
+  }
+
+  /** The broker that `open`, `queue`, `openTopic` or `topic` made for this queue or topic. */
+  brokerOf(opened: Pick<Queue<unknown> | Topic<unknown>, 'name'>): Broker {
+    const broker = this.#brokerOf.get(opened)
+    assert.ok(broker, `"${opened.name}" was not opened by this case`)
     return broker
   }
 
@@ -123,7 +169,7 @@ export class CaseContext {
   }
 
   /** Consumes and writes down each handler run. */
-  consume<T>(queue: Queue<T>, handler?: Recorded<T>, options?: ConsumeOptions): Runs<T> {
+  consume<T>(queue: MessageSource<T>, handler?: Recorded<T>, options?: ConsumeOptions): Runs<T> {
     return recordRuns(queue, handler, options)
   }
 
@@ -159,12 +205,12 @@ export class CaseContext {
   }
 
   /** All dead letters of a queue, as they are now. */
-  deadNow<T>(queue: Queue<T>): Promise<DeadLetter<T>[]> {
+  deadNow<T>(queue: MessageSource<T>): Promise<DeadLetter<T>[]> {
     return entriesOf(queue)
   }
 
   /** All dead letters of a queue, as soon as there are at least `count`. */
-  dead<T>(queue: Queue<T>, count: number): Promise<DeadLetter<T>[]> {
+  dead<T>(queue: MessageSource<T>, count: number): Promise<DeadLetter<T>[]> {
     return this.until(
       `${count} dead letters of queue "${queue.name}"`,
       () => entriesOf(queue),
@@ -173,7 +219,7 @@ export class CaseContext {
   }
 
   /** Fails when a message can be received. */
-  async empty<T>(queue: Queue<T>, waitMs = 200): Promise<void> {
+  async empty<T>(queue: MessageSource<T>, waitMs = 200): Promise<void> {
     const rest = await queue.receive({ max: 10, wait: waitMs })
     assert.deepEqual(
       rest.map((delivery) => delivery.id),
@@ -207,16 +253,26 @@ export class CaseContext {
     for (const end of this.#ends) await end()
     await Promise.all([...this.#brokers.keys()].map((broker) => broker.close({ timeout: 500 })))
     await Promise.all([...this.#drivers].map((driver) => driver.close()))
-    if (this.#names.size === 0) return
+    const objects = this.#objects()
+    if (objects.length === 0) return
     const driver = await this.harness.openDriver()
     try {
-      for (const name of this.#names) {
-        await driver.admin.delete(specOf(name), AbortSignal.timeout(5_000))
-        await driver.admin.delete(deadLetterSpecOf(name), AbortSignal.timeout(5_000))
-      }
+      for (const each of objects) await driver.admin.delete(each, AbortSignal.timeout(5_000))
     } finally {
       await driver.close()
     }
+  }
+
+  /** What the case may have made, in the order it can be deleted. */
+  #objects(): Topology[] {
+    return [
+      ...[...this.#subscriptions].flatMap(([name, topic]): Topology[] => [
+        { ...specOf(name), kind: 'subscription', topic, patterns: ['#'] },
+        deadLetterSpecOf(name),
+      ]),
+      ...[...this.#topics].map((name): Topology => ({ kind: 'topic', name })),
+      ...[...this.#names].flatMap((name) => [specOf(name), deadLetterSpecOf(name)]),
+    ]
   }
 
   #driverOf(broker: Broker): Driver {
@@ -227,8 +283,8 @@ export class CaseContext {
 }
 
 export async function entriesOf<T>(
-  queue: Queue<T>,
-  ...args: Parameters<Queue<T>['deadLetters']['list']>
+  queue: MessageSource<T>,
+  ...args: Parameters<MessageSource<T>['deadLetters']['list']>
 ): Promise<DeadLetter<T>[]> {
   const entries: DeadLetter<T>[] = []
   for await (const entry of queue.deadLetters.list(...args)) entries.push(entry)

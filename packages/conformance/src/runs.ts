@@ -1,4 +1,4 @@
-import type { ConsumeOptions, Consumer, Message, Queue } from '@msgloop/core'
+import type { ConsumeOptions, Consumer, Message, MessageSource } from '@msgloop/core'
 
 /** One run of a handler. Times are epoch ms. */
 export interface Run<T> {
@@ -30,7 +30,7 @@ export interface Runs<T> {
 }
 
 export function recordRuns<T>(
-  queue: Queue<T>,
+  queue: MessageSource<T>,
   handler: Recorded<T> = () => {},
   options: ConsumeOptions = {},
 ): Runs<T> {

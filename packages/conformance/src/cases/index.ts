@@ -21,6 +21,7 @@ import { sendCases } from './send.js'
 import { sendBoundCases } from './send-bounds.js'
 import { sendRefusalCases } from './send-refusals.js'
 import { settleCases } from './settle.js'
+import { topicRoutingCases } from './topic-routing.js'
 import { topologyCases } from './topology.js'
 import { underChangeCases } from './under-change.js'
 import { unreadableCases } from './unreadable.js'
@@ -47,6 +48,7 @@ export const cases: readonly Case[] = [
   ...replayCases,
   ...replaySharedCases,
   ...waitingCases,
+  ...topicRoutingCases,
   ...closeCases,
   ...lifecycleCases,
   ...networkCases,
