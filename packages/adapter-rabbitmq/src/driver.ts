@@ -6,6 +6,7 @@ import type {
   Driver,
   Receiver,
   ReceiverOptions,
+  Replies,
   Sender,
   Source,
 } from '@msgloop/core/driver'
@@ -15,6 +16,7 @@ import { Connection } from './connection.js'
 import { classify } from './errors.js'
 import { Publisher } from './publisher.js'
 import { RabbitmqReceiver } from './receiver.js'
+import { RabbitmqReplies } from './replies.js'
 import { RabbitmqSender } from './sender.js'
 import { RabbitmqTopicSender } from './topic-sender.js'
 import { checked } from './topology.js'
@@ -29,6 +31,7 @@ export class RabbitmqDriver implements Driver {
   readonly address: string
   readonly capabilities: Capabilities = capabilities
   readonly admin: Admin
+  readonly replies: Replies
   readonly #sending: Connection
   readonly #receiving: Connection
   #copies: Promise<Publisher> | undefined
@@ -41,6 +44,7 @@ export class RabbitmqDriver implements Driver {
     this.admin = new RabbitmqAdmin((signal) =>
       (this.#sending.current?.blocked ? this.#receiving : this.#sending).open(signal),
     )
+    this.replies = new RabbitmqReplies(this.#receiving, () => this.#copier())
   }
 
   async connect(signal: AbortSignal): Promise<void> {
@@ -75,7 +79,7 @@ export class RabbitmqDriver implements Driver {
     await Promise.all([this.#sending.close(), this.#receiving.close()])
   }
 
-  /** One publisher for the retries and moves of all receivers, opened by the first and after each loss. */
+  /** One publisher for answers, and for the retries and moves of all receivers, opened by the first and after each loss. */
   async #copier(): Promise<Publisher> {
     const before = this.#copies
     const publisher = await before?.catch(() => undefined)

@@ -28,8 +28,8 @@ const BOOKS: ReadonlySet<string> = new Set(Object.values(BOOK_HEADERS))
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** How a message travels: straight to its queue, by way of the delay queues, or to a topic by its subject. */
-export type Way = 'queue' | 'delay' | 'topic'
+/** How a message travels: straight to its queue, by way of the delay queues, to a topic, or as an answer. */
+export type Way = 'queue' | 'delay' | 'topic' | 'reply'
 
 /** A message as AMQP properties. In a delay queue `expiration` would cut the delay short, so it is left out. */
 export function encode(message: WireMessage, way: Way, now: number): Options.Publish {
@@ -39,9 +39,9 @@ export function encode(message: WireMessage, way: Way, now: number): Options.Pub
   if (message.timestamp > 0 && message.timestamp !== uuidTime(message.id))
     headers[FIELD_HEADERS.timestamp] = String(message.timestamp)
   const properties: Options.Publish = {
-    persistent: true,
-    // A topic without a subscription takes messages, too.
-    mandatory: way !== 'topic',
+    persistent: way !== 'reply',
+    // A topic without a subscription takes messages, too, and who waited for an answer may be gone.
+    mandatory: way === 'queue' || way === 'delay',
     headers,
     messageId: message.id,
   }
