@@ -15,6 +15,8 @@ IMAGES=(
   'nats:2.9|nats|bookworm'
   'softwaremill/elasticmq-native:1|elasticmq|trixie'
   'motoserver/moto:5|moto|trixie'
+  'postgres:17|postgres|trixie'
+  'postgres:15|postgres|bookworm'
 )
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
