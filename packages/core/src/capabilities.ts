@@ -39,7 +39,8 @@ export interface Capabilities {
   readonly purgesDelayed: boolean
   /** Fields of `QueueStats` that are numbers. */
   readonly stats: readonly (keyof QueueStats)[]
-  readonly guarantees: readonly Guarantee[]
+  /** Of the broker's own. `exactly-once` is the core's, by an inbox, over `at-least-once`. */
+  readonly guarantees: readonly Exclude<Guarantee, 'exactly-once'>[]
   /**
    * How a queue with `order: 'key'` keeps the messages of one key in turn. At any time one receiver at most
    * holds messages of a key; it gets them in the order they were sent, perhaps several at once, which the core

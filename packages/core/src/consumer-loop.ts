@@ -10,6 +10,8 @@ import { decodeFor } from './decode.js'
 import type { Duration } from './duration.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
+import type { ExactlyOnce } from './exactly-once.js'
+import { exactlyOnce } from './exactly-once.js'
 import { flow } from './flow.js'
 import type { Held } from './held.js'
 import { Incoming } from './incoming.js'
@@ -22,7 +24,7 @@ import { QuietCheck } from './quiet-check.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { compose, runHandler } from './run-handler.js'
 import { Settler } from './settler.js'
-import { publishStep } from './steps.js'
+import { publishStarted } from './steps.js'
 import { stopController } from './stop-signal.js'
 import { Trouble } from './trouble.js'
 
@@ -39,6 +41,7 @@ const KNOWN: readonly (keyof ConsumeOptions)[] = [
   'middleware',
   'name',
   'onError',
+  'inbox',
 ]
 let made = 0
 
@@ -57,6 +60,7 @@ export class ConsumerLoop<T> implements Consumer {
   readonly #run: (message: Message<T>) => unknown
   readonly #settler: Settler
   readonly #trouble: Trouble
+  readonly #exactlyOnce: ExactlyOnce<T> | undefined
   readonly #prefetch: number
   readonly #closed: () => void
   readonly #handlerTimeoutMs: number | undefined
@@ -91,8 +95,8 @@ export class ConsumerLoop<T> implements Consumer {
   constructor(
     context: Context,
     resolved: ResolvedQueue<T>,
-    handler: Handler<T>,
-    options: ConsumeOptions,
+    handler: Handler<T, never>,
+    options: ConsumeOptions<unknown>,
     closed: () => void,
   ) {
     const at = `consume of queue "${resolved.definition.name}"`
@@ -110,8 +114,12 @@ export class ConsumerLoop<T> implements Consumer {
       options.handlerTimeout === undefined
         ? undefined
         : milliseconds(`${at}: option "handlerTimeout"`, options.handlerTimeout)
-    this.#run = compose([...resolved.middleware, ...(options.middleware ?? [])], handler)
     this.#trouble = new Trouble(`consumer ${this.name} of queue "${this.queue}"`, options.onError)
+    this.#exactlyOnce = exactlyOnce(context, resolved, handler, options.inbox, this.#trouble)
+    this.#run = compose(
+      [...resolved.middleware, ...(options.middleware ?? [])],
+      this.#exactlyOnce?.handler ?? (handler as Handler<T>),
+    )
     if (context.driver.capabilities.lease === 'connection')
       this.#check = new QuietCheck(context, resolved, this.#stop.signal)
     this.#settler = new Settler(context, resolved, this.name, this.#trouble)
@@ -228,6 +236,7 @@ export class ConsumerLoop<T> implements Consumer {
       const reduced = this.#running.size > 0
       let intake: Intake | undefined
       try {
+        await this.#exactlyOnce?.check()
         intake = await Intake.open(
           this.#context,
           this.#resolved,
@@ -283,11 +292,9 @@ export class ConsumerLoop<T> implements Consumer {
         received()
         check?.delivered()
       } else if (check && !turn.aborted && (await check.quiet())) return
-      for (const held of batch) {
-        if (turn.aborted) this.#waiting.push(held)
-        else if (this.#running.size < this.#concurrency) this.#start(held)
+      for (const held of batch)
+        if (!turn.aborted && this.#running.size < this.#concurrency) this.#start(held)
         else this.#waiting.push(held)
-      }
     }
   }
 
@@ -344,11 +351,13 @@ export class ConsumerLoop<T> implements Consumer {
     const { clock } = this.#context
     const at = clock.now()
     const begun = clock.elapsed()
-    if (flow.hasSubscribers) this.#started(held, book)
+    if (flow.hasSubscribers)
+      publishStarted(this.#context, held, { queue: this.queue, consumer: this.name, book })
     const message = new Incoming(held, book, decoded.body, this.queue)
     const outcome = await runHandler(this.#run, message, held, clock, this.#handlerTimeoutMs)
     const durationMs = Math.floor(clock.elapsed() - begun)
     if (!this.#running.has(held)) return
+    if (this.#exactlyOnce?.unbegun(message)) return await this.#end(held, RELEASE, book)
     const judged = outcome.ok
       ? ACK
       : judgeFailure(this.#context, this.#resolved.definition, this.#resolved.spec.role, book, {
@@ -364,7 +373,8 @@ export class ConsumerLoop<T> implements Consumer {
     // Whoever comes first decides: the handler's end, or the deadline of close.
     if (!this.#running.has(held) || this.#ending.has(held)) return
     this.#ending.add(held)
-    await this.#settler.settle(held, judged, book, durationMs)
+    const fate = this.#exactlyOnce ? await this.#exactlyOnce.judge(held, judged) : judged
+    await this.#settler.settle(held, fate, book, durationMs)
     this.#ending.delete(held)
     this.#running.delete(held)
     this.#regrow()
@@ -383,17 +393,6 @@ export class ConsumerLoop<T> implements Consumer {
       }
       this.#wake = done
       turn.addEventListener('abort', done, { once: true })
-    })
-  }
-
-  #started(held: Held, book: Book): void {
-    const { attempt, deliveries } = book
-    publishStep(this.#context, held.delivery.message, {
-      step: 'started',
-      queue: this.queue,
-      consumer: this.name,
-      attempt,
-      deliveries,
     })
   }
 }

@@ -1,16 +1,20 @@
 import type { Duration } from './duration.js'
+import type { Inbox } from './inbox.js'
 import type { Message } from './message.js'
 
 /**
  * Returning settles with ack; throwing is judged by the queue's retry policy.
  * Throw `Reject` to dead-letter at once, `RetryAfter` to choose the delay.
+ *
+ * `tx` is the transaction of the consumer's inbox: what is done in it happens exactly once, when the handler
+ * returns. Without an inbox there is none.
  */
-export type Handler<T> = (body: T, message: Message<T>) => unknown
+export type Handler<T, Tx = undefined> = (body: T, message: Message<T>, tx: Tx) => unknown
 
 /** Wraps handlers. Runs in the order given, outermost first; not calling `next` skips the handler. */
 export type Middleware = (message: Message<unknown>, next: () => Promise<unknown>) => Promise<unknown>
 
-export interface ConsumeOptions {
+export interface ConsumeOptions<Tx = undefined> {
   /** Most handlers running at once. Default 16. */
   readonly concurrency?: number
   /** Messages fetched ahead beyond free slots. Default 0: none waits here while another consumer is idle. */
@@ -28,6 +32,11 @@ export interface ConsumeOptions {
    * Default: a process warning, once per kind.
    */
   readonly onError?: (error: unknown) => void
+  /**
+   * Where handled messages are marked, in the transaction of their effects. Needed by a queue with
+   * `guarantee: 'exactly-once'`, and refused by any other.
+   */
+  readonly inbox?: Inbox<Tx>
 }
 
 export type ConsumerState = 'running' | 'paused' | 'closing' | 'closed'

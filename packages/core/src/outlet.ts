@@ -1,4 +1,5 @@
 import type { Context } from './context.js'
+import type { Outgoing } from './driver.js'
 import { flow } from './flow.js'
 import type { Addressing, Bodies } from './outgoing.js'
 import { prepare } from './outgoing.js'
@@ -28,22 +29,30 @@ export class Outlet<T> {
   /** Resolves with the id once the broker has taken responsibility. @throws MsgloopError with `outcome` */
   async send(body: T, options?: SendOptions, addressing?: Addressing): Promise<string> {
     this.#context.assertSending()
-    const prepared = prepare(this.#context, this.#bodies, this.at, body, options, addressing)
+    const prepared = this.prepare(body, options, addressing)
     const outgoing = prepared instanceof Promise ? await prepared : prepared
+    await this.sendPrepared(outgoing, options?.signal)
+    return outgoing.message.id
+  }
+
+  /** The first half of `send`: what is kept in between must not be changed. */
+  prepare(body: T, options?: SendOptions, addressing?: Addressing): Outgoing | Promise<Outgoing> {
+    return prepare(this.#context, this.#bodies, this.at, body, options, addressing)
+  }
+
+  /** The second half of `send`. */
+  async sendPrepared(outgoing: Outgoing, signal?: AbortSignal): Promise<void> {
+    this.#context.assertSending()
+    if (!flow.hasSubscribers) return await this.link.send(outgoing, signal)
     const { message, delayMs } = outgoing
-    if (!flow.hasSubscribers) {
-      await this.link.send(outgoing, options?.signal)
-      return message.id
-    }
     const { clock } = this.#context
     const at = clock.elapsed()
-    await this.link.send(outgoing, options?.signal)
+    await this.link.send(outgoing, signal)
     publishStep(this.#context, message, {
       step: 'sent',
       queue: this.#name,
       durationMs: Math.floor(clock.elapsed() - at),
       ...(delayMs > 0 && { delayMs }),
     })
-    return message.id
   }
 }

@@ -34,6 +34,10 @@ export class QueueHandle<T> extends SourceHandle<T> implements Queue<T> {
     return this.#outlet.send(body, options)
   }
 
+  get outlet(): Outlet<T> {
+    return this.#outlet
+  }
+
   async sendBatch(
     items: readonly BatchItem<T>[],
     options: { readonly signal?: AbortSignal } = {},

@@ -54,9 +54,16 @@ export interface ReceiveOptions {
 /** What messages are taken from: a queue, or a subscription of a topic. */
 export interface MessageSource<T> {
   readonly name: string
-  /** Feeds `handler` until closed. Starts at once; see `Consumer`. */
-  consume(handler: Handler<T>, options?: ConsumeOptions): Consumer
-  /** The manual form: take up to `max` messages and settle each yourself. */
+  /**
+   * Feeds `handler` until closed. Starts at once; see `Consumer`.
+   *
+   * @example queue.consume((order, message, tx) => bill(tx, order), { inbox: postgresInbox(pool) })
+   */
+  consume<Tx = undefined>(handler: Handler<T, Tx>, options?: ConsumeOptions<Tx>): Consumer
+  /**
+   * The manual form: take up to `max` messages and settle each yourself.
+   * @throws MsgloopError `UNSUPPORTED` with `guarantee: 'exactly-once'`: an ack by hand is not one with the effects
+   */
   receive(options?: ReceiveOptions): Promise<Delivery<T>[]>
   /** What the broker can tell right now. */
   stats(): Promise<QueueStats>

@@ -38,8 +38,10 @@ export function resolveQueue<T>(
       `queue "${definition.name}": option "${option}" ${why} on ${driverName}`,
     )
   }
-  if (!capabilities.guarantees.includes(definition.guarantee))
-    unsupported('guarantee', `'${definition.guarantee}' is not possible`)
+  // Once is the inbox's part, at least once the broker's.
+  const guarantee = definition.guarantee === 'exactly-once' ? 'at-least-once' : definition.guarantee
+  if (!capabilities.guarantees.includes(guarantee))
+    unsupported('guarantee', `'${guarantee}' is not possible`)
   if (definition.dedupWindowMs > capabilities.dedupWindowMs)
     unsupported(
       'dedup',
@@ -101,9 +103,10 @@ export function resolveSubscription<T>(
   }
 }
 
-/** The dead-letter queue of a queue or subscription, as a queue. */
+/** The dead-letter queue of a queue or subscription, as a queue: whoever works on dead letters does so at least once. */
 export function resolveDeadLetterQueue<T>(source: ResolvedQueue<T>): ResolvedQueue<T, QueueSpec> {
   const spec = source.deadLetter as QueueSpec
-  const definition = { ...source.definition, name: spec.name, topic: undefined }
+  const { definition: its } = source
+  const definition = { ...its, name: spec.name, topic: undefined, guarantee: 'at-least-once' } as const
   return { ...source, definition, spec, deadLetter: undefined, topic: undefined }
 }

@@ -14,7 +14,7 @@ export function compose<T>(
   middleware: readonly Middleware[],
   handler: Handler<T>,
 ): (message: Message<T>) => unknown {
-  let run = (message: Message<T>): unknown => handler(message.body, message)
+  let run = (message: Message<T>): unknown => handler(message.body, message, undefined)
   for (const wrapper of [...middleware].reverse()) {
     const inner = run
     run = (message) => wrapper(message, async () => await inner(message))

@@ -5,6 +5,7 @@ import type { Context } from './context.js'
 import type { DeadLetters } from './dead-letters.js'
 import type { Drift, QueueStats } from './driver.js'
 import { milliseconds } from './duration.js'
+import { MsgloopError } from './error.js'
 import { Intake } from './intake.js'
 import type { ManualDelivery } from './manual-delivery.js'
 import { toDelivery } from './manual-delivery.js'
@@ -38,7 +39,7 @@ export class SourceHandle<T> implements MessageSource<T> {
     this.deadLetters = deadLetters
   }
 
-  consume(handler: Handler<T>, options: ConsumeOptions = {}): Consumer {
+  consume<Tx = undefined>(handler: Handler<T, Tx>, options: ConsumeOptions<Tx> = {}): Consumer {
     this.#context.assertOpen()
     const { consumers } = this.#parts
     const consumer: Consumer = new ConsumerLoop(this.#context, this.#resolved, handler, options, () =>
@@ -52,6 +53,11 @@ export class SourceHandle<T> implements MessageSource<T> {
     this.#context.assertOpen()
     const at = `receive from queue "${this.name}"`
     onlyKnown(at, options, RECEIVE)
+    if (this.#resolved.definition.guarantee === 'exactly-once')
+      throw new MsgloopError(
+        'UNSUPPORTED',
+        `${at}: its guarantee is 'exactly-once', and acking by hand cannot be; use consume(handler, { inbox })`,
+      )
     const { limits } = this.#context.driver.capabilities
     const max = Math.min(positiveInteger(`${at}: option "max"`, options.max ?? 1), limits.receiveBatch)
     const waitMs = milliseconds(`${at}: option "wait"`, options.wait ?? 0)

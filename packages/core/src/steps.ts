@@ -37,6 +37,15 @@ export interface Ending {
   readonly durationMs?: number | undefined
 }
 
+export function publishStarted(
+  context: Context,
+  { delivery }: Held,
+  { queue, consumer, book }: Pick<Ending, 'queue' | 'consumer' | 'book'>,
+): void {
+  const { attempt, deliveries } = book
+  publishStep(context, delivery.message, { step: 'started', queue, consumer, attempt, deliveries })
+}
+
 export function publishSettled(context: Context, { delivery }: Held, ending: Ending): void {
   const { queue, consumer, book, judged, durationMs } = ending
   publishStep(context, delivery.message, {

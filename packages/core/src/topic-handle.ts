@@ -38,11 +38,19 @@ export class TopicHandle<T> implements Topic<T> {
     return this.#outlet.link
   }
 
+  get outlet(): Outlet<T> {
+    return this.#outlet
+  }
+
   async publish(subject: string, body: T, options: PublishOptions = {}): Promise<string> {
+    this.check(subject, options)
+    return await this.#outlet.send(body, options, { subject })
+  }
+
+  check(subject: string, options: PublishOptions): void {
     const at = `publish to ${this.#outlet.at}`
     checkSubject(at, subject)
     checkOptions(at, options)
-    return await this.#outlet.send(body, options, { subject })
   }
 
   async publishBatch(
