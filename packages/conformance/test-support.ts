@@ -2,6 +2,7 @@ import type { MemoryOptions } from '@msgloop/adapter-memory'
 import { memory, memoryFaults } from '@msgloop/adapter-memory'
 import type { Driver, QueueSpec } from '@msgloop/core/driver'
 import type { Harness } from './src/harness.js'
+import { memoryInboxBed } from './src/inbox-bed.js'
 
 let made = 0
 
@@ -17,6 +18,7 @@ export function memoryHarness(options: Pick<MemoryOptions, 'emulate'> = {}): Har
     adapter: emulate ? `memory as ${emulate}` : 'memory',
     version: '',
     openDriver: () => memory(settings),
+    inbox: memoryInboxBed(),
     unique: (prefix) => `${prefix}-${run}-${++queues}`,
     async disconnect(driver) {
       memoryFaults(driver).disconnect()

@@ -1,4 +1,5 @@
 import type { Driver } from '@msgloop/core/driver'
+import type { InboxBed } from './inbox-bed.js'
 
 /** A message as a client that knows nothing of msgloop would send it. */
 export interface ForeignMessage {
@@ -50,6 +51,8 @@ export interface Harness {
   sendForeign?(queue: string, message: ForeignMessage): Promise<void>
   /** Makes a queue of that name with settings that msgloop would not choose. */
   declareDrifted?(queue: string): Promise<void>
+  /** An inbox that consumers of this broker's queues are given, for the cases of X3. */
+  readonly inbox?: InboxBed
   /** Starts a process that calls `holdMessage` on this queue. */
   spawnConsumer?(queue: string): Promise<HoldingProcess>
   /** Lets go of everything the harness itself holds. */

@@ -63,8 +63,9 @@ class MemoryInbox implements Inbox<MemoryTransaction> {
     signal: AbortSignal,
   ): Promise<InboxOutcome> {
     const key = keyOf(mark)
-    const found = await this.find(mark, signal)
-    if (found !== 'unmarked') return found === 'marked' ? 'duplicate' : 'running'
+    // Several may have waited for the same run: only the first of them goes on.
+    if (!(await this.#alone(key, signal)) || this.#running.has(key)) return 'running'
+    if (this.#marked(key)) return 'duplicate'
     signal.throwIfAborted()
     let end: () => void = () => {}
     this.#running.set(key, new Promise((resolve) => (end = resolve)))
@@ -93,16 +94,27 @@ class MemoryInbox implements Inbox<MemoryTransaction> {
 
   async find(mark: Mark, signal: AbortSignal): Promise<'marked' | 'unmarked' | 'running'> {
     const key = keyOf(mark)
-    const deadline = this.#clock.elapsed() + WAIT_MS
-    for (let running = this.#running.get(key); running; running = this.#running.get(key)) {
-      const left = deadline - this.#clock.elapsed()
-      if (left <= 0 || signal.aborted) return 'running'
-      const waited = new AbortController()
-      await Promise.race([running, sleep(this.#clock, left, AbortSignal.any([signal, waited.signal]))])
-      waited.abort()
-    }
+    if (!(await this.#alone(key, signal))) return 'running'
+    return this.#marked(key) ? 'marked' : 'unmarked'
+  }
+
+  /** Waits for the run under way, and says whether it has ended. */
+  async #alone(key: string, signal: AbortSignal): Promise<boolean> {
+    const running = this.#running.get(key)
+    if (!running) return true
+    const waited = new AbortController()
+    const stop = AbortSignal.any([signal, waited.signal])
+    const ended = await Promise.race([
+      running.then(() => true),
+      sleep(this.#clock, WAIT_MS, stop).then(() => false),
+    ])
+    waited.abort()
+    return ended
+  }
+
+  #marked(key: string): boolean {
     const at = this.#marks.get(key)
-    return at !== undefined && this.#clock.elapsed() - at < this.#keepMs ? 'marked' : 'unmarked'
+    return at !== undefined && this.#clock.elapsed() - at < this.#keepMs
   }
 
   #remember(key: string): void {

@@ -22,7 +22,8 @@ export async function preparePublish<T>(
   body: T,
   options: PublishOptions = {},
 ): Promise<Outgoing> {
-  if (!(topic instanceof TopicHandle)) throw foreign('publishes to a topic that broker.topic(definition) made')
+  if (!(topic instanceof TopicHandle))
+    throw foreign('publishes to a topic that broker.topic(definition) made')
   topic.check(subject, options)
   return await (topic.outlet as Outlet<T>).prepare(body, options, { subject })
 }

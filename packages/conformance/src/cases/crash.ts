@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { defineQueue, immediate, MsgloopError } from '@msgloop/core'
-import type { QueueSpec } from '@msgloop/core/driver'
+import { abandon } from '../abandon.js'
 import type { Case } from '../case.js'
-import type { CaseContext } from '../context.js'
 import { between } from '../expect.js'
 import { heldQueue } from '../hold-message.js'
 import { notLate, watchStalls } from '../tolerance.js'
@@ -10,24 +9,6 @@ import { deferred } from '../wait.js'
 import { all, needsConnectionLease, needsDisconnect, needsOutage, needsProcess } from './needs.js'
 
 const LEASE_MS = 1_000
-
-/** Takes a message and lets go of it unsettled, as a consumer that dies does; resolves with its deliveries. */
-async function abandon(t: CaseContext, spec: QueueSpec): Promise<number> {
-  const driver = await t.harness.openDriver()
-  try {
-    const options = { prefetch: 1, leaseMs: spec.leaseMs, consumer: 'crasher', onLost: () => {} }
-    const receiver = await driver.openReceiver(spec, options, t.signal)
-    const [delivery] = await t.until(
-      'a delivery to abandon',
-      () => receiver.receive(1, 1_000, t.signal),
-      ({ length }) => length > 0,
-    )
-    await receiver.close()
-    return delivery?.deliveries ?? 0
-  } finally {
-    await driver.close()
-  }
-}
 
 export const crashCases: readonly Case[] = [
   {

@@ -5,6 +5,8 @@ import { crashCases } from './crash.js'
 import { deadLetterListCases } from './dead-letter-list.js'
 import { deadLetterCases } from './dead-letters.js'
 import { errorCases } from './errors.js'
+import { exactlyOnceCases } from './exactly-once.js'
+import { exactlyOnceTroubleCases } from './exactly-once-trouble.js'
 import { flowCases } from './flow.js'
 import { hostileCodeCases } from './hostile-code.js'
 import { leaseCases } from './lease.js'
@@ -49,6 +51,9 @@ export const cases: readonly Case[] = [
   ...replaySharedCases,
   ...waitingCases,
   ...topicRoutingCases,
+
+  ...exactlyOnceCases,
+  ...exactlyOnceTroubleCases,
   ...closeCases,
   ...lifecycleCases,
   ...networkCases,

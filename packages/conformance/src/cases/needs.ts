@@ -19,6 +19,11 @@ export const needsProcess: Skip = (_, harness) =>
 
 export const needsTopics: Skip = ({ topics }) => (topics ? undefined : 'the broker has no topics')
 
+export const needsInbox: Skip = (_, harness) => (harness.inbox ? undefined : 'the harness has no inbox')
+
+export const needsInboxTransaction: Skip = (_, harness) =>
+  harness.inbox ? harness.inbox.apart : 'the harness has no inbox'
+
 export const needsOrder: Skip = (_, harness) => harness.unordered
 
 export const needsRenewable: Skip = ({ lease }) =>

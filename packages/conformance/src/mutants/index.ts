@@ -19,3 +19,5 @@ export const mutants: readonly Mutant[] = [
   ...connectionMutants,
   ...honestyMutants,
 ]
+export type { InboxMutant } from './inbox.js'
+export { inboxMutants } from './inbox.js'
