@@ -35,5 +35,5 @@ export const capabilities: Capabilities = Object.freeze({
   order: 'none',
   lanes: false,
   topics: true,
-  replies: false,
+  replies: true,
 })

@@ -6,6 +6,7 @@ import type {
   Driver,
   Receiver,
   ReceiverOptions,
+  Replies,
   Sender,
   Source,
 } from '@msgloop/core/driver'
@@ -18,6 +19,7 @@ import { Nodes } from './nodes.js'
 import { RedisPublisher } from './publisher.js'
 import { RECEIVE } from './receive-script.js'
 import { RedisReceiver } from './receiver.js'
+import { RedisReplies } from './request-reply.js'
 import { SEND } from './send-script.js'
 import { RedisSender } from './sender.js'
 import { EXTEND, LEAVE, SETTLE } from './settle-scripts.js'
@@ -46,6 +48,7 @@ export class RedisStreamsDriver implements Driver {
   readonly address: string
   readonly capabilities: Capabilities = capabilities
   readonly admin: Admin
+  readonly replies: Replies
   readonly #target: Target
   readonly #nodes: Nodes
   readonly #strayed = new Map<string, number>()
@@ -54,6 +57,7 @@ export class RedisStreamsDriver implements Driver {
     this.address = target.address
     this.#target = target
     this.#nodes = new Nodes(target, SCRIPTS)
+    this.replies = new RedisReplies(this.#nodes, target)
     this.admin = new RedisAdmin(this.#nodes, target.prefix)
   }
 

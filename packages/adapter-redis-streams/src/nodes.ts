@@ -1,12 +1,14 @@
 import { DriverError, systemClock } from '@msgloop/core/driver'
 import { untilAborted } from './errors.js'
 import type { Script } from './script.js'
-import { Session } from './session.js'
+import { type Role, Session } from './session.js'
 import type { Node, Target } from './url.js'
 
 /** A redirect names the node that has the keys; without a host it is that of who answers. */
 const MOVED = /^MOVED \d+ (.*):(\d+)/
 const MOST_HOPS = 5
+/** Beyond this many they are learnt anew: tags of reply channels are new with each process. */
+const MOST_ROUTES = 10_000
 /** Nodes of a cluster that is being repaired are tried one after the other, and time is short. */
 const NODE_TIMEOUT_MS = 3_000
 
@@ -16,7 +18,7 @@ interface Attempt {
   waiting: number
 }
 
-/** The connections of one driver: for each node one for commands, and as many as there are blocking reads. */
+/** The connections of one driver: for each node one for commands, and as many as there are blocking reads and subscriptions. */
 export class Nodes {
   readonly #target: Target
   readonly #scripts: readonly Script[]
@@ -24,7 +26,7 @@ export class Nodes {
   readonly #attempts = new Map<string, Attempt>()
   /** Which node has the keys of a tag, as far as is known. */
   readonly #routes = new Map<string, Node>()
-  readonly #blocking = new Set<Session>()
+  readonly #others = new Set<Session>()
   readonly #idle: Session[] = []
   readonly #end = new AbortController()
   /** The seed to begin with. */
@@ -37,7 +39,7 @@ export class Nodes {
 
   /** Connections there are. */
   get sessions(): readonly Session[] {
-    return [...this.#sessions.values(), ...this.#blocking]
+    return [...this.#sessions.values(), ...this.#others]
   }
 
   /** Any node that answers. */
@@ -71,7 +73,7 @@ export class Nodes {
     for (let hops = 0; ; hops++) {
       try {
         await untilAborted(session.call('EXISTS', `{${tag}}`), signal)
-        this.#routes.set(tag, session.node)
+        this.#learn(tag, session.node)
         return session
       } catch (error) {
         const node = this.moved(tag, session, error)
@@ -99,7 +101,7 @@ export class Nodes {
     const [, host, port] = MOVED.exec(error.message) ?? []
     if (port === undefined) return undefined
     const to = { host: host || node.host, port: Number(port) }
-    this.#routes.set(tag, to)
+    this.#learn(tag, to)
     return to
   }
 
@@ -110,26 +112,39 @@ export class Nodes {
     signal: AbortSignal,
   ): Promise<T> {
     const commands = await this.open(tag, signal)
-    const blocking = this.#spare(commands.node) ?? (await this.#another(commands.node, signal))
+    const blocking = this.#spare(commands.node) ?? (await this.#another(commands.node, 'blocking', signal))
     try {
       return await use(blocking, commands)
     } finally {
-      if (blocking.over) this.#blocking.delete(blocking)
+      if (blocking.over) this.#others.delete(blocking)
       else this.#idle.push(blocking)
     }
+  }
+
+  /** A connection of its own to the node that has the keys of a tag, for as long as the caller likes. */
+  async listen(tag: string, signal: AbortSignal): Promise<Session> {
+    const { node } = await this.open(tag, signal)
+    const session = await this.#another(node, 'replies', signal)
+    session.redis.once('close', () => this.#others.delete(session))
+    return session
   }
 
   close(): void {
     this.#end.abort()
     for (const session of this.sessions) session.end()
     this.#sessions.clear()
-    this.#blocking.clear()
+    this.#others.clear()
     this.#idle.length = 0
+  }
+
+  #learn(tag: string, node: Node): void {
+    if (this.#routes.size >= MOST_ROUTES) this.#routes.clear()
+    this.#routes.set(tag, node)
   }
 
   #spare(node: Node): Session | undefined {
     for (const each of this.#idle.splice(0)) {
-      if (each.over) this.#blocking.delete(each)
+      if (each.over) this.#others.delete(each)
       else this.#idle.push(each)
     }
     const at = this.#idle.findIndex((each) => nameOf(each.node) === nameOf(node))
@@ -166,13 +181,13 @@ export class Nodes {
     }
   }
 
-  async #another(node: Node, signal: AbortSignal): Promise<Session> {
+  async #another(node: Node, role: Role, signal: AbortSignal): Promise<Session> {
     const abort = new AbortController()
     const stop = (): void => abort.abort()
     signal.addEventListener('abort', stop)
     try {
-      const session = await this.#dial(node, 'blocking', abort)
-      this.#blocking.add(session)
+      const session = await this.#dial(node, role, abort)
+      this.#others.add(session)
       return session
     } finally {
       signal.removeEventListener('abort', stop)
@@ -180,7 +195,7 @@ export class Nodes {
   }
 
   /** `abort` gives it up, and does nothing once it is open. */
-  async #dial(node: Node, role: 'commands' | 'blocking', abort: AbortController): Promise<Session> {
+  async #dial(node: Node, role: Role, abort: AbortController): Promise<Session> {
     const { cluster, connectTimeoutMs } = this.#target
     const ms = cluster ? Math.min(connectTimeoutMs, NODE_TIMEOUT_MS) : connectTimeoutMs
     let late = false

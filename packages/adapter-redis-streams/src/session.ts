@@ -6,6 +6,8 @@ import { refusal, warnOnce } from './server-check.js'
 import type { Node, Target } from './url.js'
 
 export type Argument = string | number | Buffer
+/** What a connection is for: beside commands, one blocking read after the other, or a subscription. */
+export type Role = 'commands' | 'blocking' | 'replies'
 
 /**
  * One connection, from its handshake to its end. It never comes back by itself and never sends again:
@@ -21,7 +23,7 @@ export class Session {
   static async open(
     target: Target,
     node: Node,
-    role: 'commands' | 'blocking',
+    role: Role,
     scripts: readonly Script[],
     signal: AbortSignal,
   ): Promise<Session> {
@@ -35,7 +37,7 @@ export class Session {
     }
   }
 
-  private constructor(target: Target, node: Node, role: string) {
+  private constructor(target: Target, node: Node, role: Role) {
     const { host, port } = node
     const { username, password, db, tls } = target
     this.node = node
@@ -70,7 +72,7 @@ export class Session {
 
   /** Rejects at once when the connection is over, and when it ends before the reply. Replies hold bytes, not text. */
   call(command: string, ...args: Argument[]): Promise<unknown> {
-    if (this.over) return Promise.reject(unsent(this.#lost()))
+    if (this.over) return Promise.reject(unsent(this.lost()))
     return this.redis.callBuffer(command, args).catch((error) => {
       throw this.#sorted(error)
     })
@@ -92,14 +94,20 @@ export class Session {
     if (blocked.#id !== undefined) await this.call('CLIENT', 'UNBLOCK', blocked.#id).catch(() => {})
   }
 
+  /** How it ended. */
+  lost(): DriverError {
+    return lostError(this.#what, this.#cause)
+  }
+
   end(): void {
     this.redis.disconnect()
   }
 
-  async #begin(target: Target, role: 'commands' | 'blocking', scripts: readonly Script[]): Promise<void> {
+  async #begin(target: Target, role: Role, scripts: readonly Script[]): Promise<void> {
     await this.redis.connect()
     // ioredis goes on in database 0 when it cannot select another.
     if (this.#cause !== undefined) throw this.#cause
+    if (role === 'replies') return
     const optional = (command: string, ...args: Argument[]): Promise<unknown> =>
       this.call(command, ...args).catch((error) => {
         if (this.over) throw error
@@ -120,16 +128,12 @@ export class Session {
     warnOnce(target.address, server)
   }
 
-  #lost(): DriverError {
-    return lostError(this.#what, this.#cause)
-  }
-
   #sorted(error: unknown): unknown {
     bare(error)
     if (!(error instanceof Error) || error instanceof DriverError) return error
     // It was a master once. Its name may lead to the new one by now.
     if (/\bREADONLY /.test(error.message)) this.end()
-    else if (error.name !== 'ReplyError' && this.over) return this.#lost()
+    else if (error.name !== 'ReplyError' && this.over) return this.lost()
     return error
   }
 }
