@@ -15,6 +15,7 @@ const ALLOWED: Readonly<Record<string, readonly RegExp[]>> = {
   'adapter-sqs': [/^@msgloop\/core\/driver$/, /^@aws-sdk\/client-sqs$/, /^@smithy\/node-http-handler$/],
   // `vitest.ts` is the glue to one runner; nothing else may know one.
   conformance: [/^@msgloop\/core(\/driver)?$/],
+  migrate: [/^@msgloop\/core(\/driver|\/engine)?$/],
   msgloop: [
     /^@msgloop\/core(\/driver)?$/,
     /^@msgloop\/adapter-/,

@@ -1,5 +1,5 @@
 import type { Delivery, Failure, Receiver, ReceiverOptions, Settlement } from '@msgloop/core/driver'
-import { DriverError } from '@msgloop/core/driver'
+import { BOOK_HEADERS, DriverError } from '@msgloop/core/driver'
 import type { Connection, Link } from './connection.js'
 import { type Holder, Lease } from './lease.js'
 import { deleted, type QueueState } from './queue-state.js'
@@ -188,8 +188,14 @@ export function deliver<Token>(token: Token, stored: StoredMessage, inPlace: boo
     token,
     message,
     deliveries: stored.deliveries,
-    ...(inPlace && { attempt: stored.handed - stored.released }),
+    ...(inPlace && { attempt: before(stored) + stored.handed - stored.released }),
     ...(stored.nativeDeath && { nativeDeath: stored.nativeDeath }),
     native: message,
   }
+}
+
+/** Attempts of earlier copies, as a message that comes from another broker says. */
+function before({ message }: StoredMessage): number {
+  const attempt = Number(message.headers[BOOK_HEADERS.attempt])
+  return Number.isSafeInteger(attempt) && attempt > 0 ? attempt - 1 : 0
 }

@@ -1,0 +1,6 @@
+export type { LeftBehind } from './ledger.js'
+export type { DrainOptions, MigrationOptions, Progress } from './migration.js'
+export { Migration } from './migration.js'
+export type { MigrationPlan, PlanOptions, QueuePlan } from './plan.js'
+export type { MigrationState, Phase } from './state.js'
+export type { Findings, MigrationVerdict, QueueVerdict, VerifyOptions } from './verify.js'

@@ -1,0 +1,224 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Duration, MsgloopError, milliseconds, type QueueDefinition } from '@msgloop/core'
+import type { Driver } from '@msgloop/core/driver'
+import { Ledger } from './ledger.js'
+import { Pace } from './pace.js'
+import { type MigrationPlan, makePlan, type PlanOptions } from './plan.js'
+import { Relay } from './relay.js'
+import { assertDifferent, queuesOn, type Side, sideOf } from './side.js'
+import { type MigrationState, type Phase, readState, writeState } from './state.js'
+import { type MigrationVerdict, type VerifyOptions, verifyMoved } from './verify.js'
+
+export interface MigrationOptions {
+  readonly from: Driver
+  readonly to: Driver
+  readonly queues: readonly QueueDefinition<unknown>[]
+  /** Folder of this migration alone: its phase, and what was moved. Made when it is not there. */
+  readonly state: string
+}
+
+export interface DrainOptions {
+  /** Ends when the source has given nothing for so long. Default 2 s. `0` runs until `signal`. */
+  readonly quiet?: Duration
+  /** Most messages a second, over all queues. Default: no limit. */
+  readonly rate?: number
+  /** Aborting ends it after the copies under way; run again, it goes on. */
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+  /** Told of trouble that is being tried again. Default: a process warning. */
+  readonly onTrouble?: (error: unknown) => void
+}
+
+export interface Progress {
+  readonly moved: number
+  readonly leftBehind: number
+  readonly perSecond: number
+  readonly errors: number
+}
+
+const PROGRESS_MS = 500
+const CALL_MS = 30_000
+
+/**
+ * One migration between two brokers. Each step can be run again, and taken back until `cutOver`.
+ *
+ * @example
+ * const migration = await Migration.open({ from, to, queues: [orders], state: './migration' })
+ * if ((await migration.plan()).obstacles.length === 0) {
+ *   await migration.prepare()
+ *   await migration.drain()
+ *   await migration.verify()
+ * }
+ */
+export class Migration {
+  readonly #from: Side
+  readonly #to: Side
+  readonly #queues: readonly QueueDefinition<unknown>[]
+  readonly #folder: string
+  #state: MigrationState
+
+  private constructor(from: Side, to: Side, options: MigrationOptions, state: MigrationState) {
+    this.#from = from
+    this.#to = to
+    this.#queues = options.queues
+    this.#folder = options.state
+    this.#state = state
+  }
+
+  /** @throws MsgloopError `INVALID` for two sides that are one, no queue, or the folder of another migration */
+  static async open(options: MigrationOptions): Promise<Migration> {
+    const from = sideOf(options.from, 'none')
+    const to = sideOf(options.to, 'declare')
+    assertDifferent(from, to)
+    if (options.queues.length === 0)
+      throw new MsgloopError(
+        'INVALID',
+        'a migration needs at least one queue; name those that are to be moved',
+      )
+    const labels = { from: from.label, to: to.label }
+    const state = (await readState(options.state, labels)) ?? {
+      version: 1,
+      ...labels,
+      queues: options.queues.map(({ name }) => name),
+      phase: 'source',
+      startedAt: new Date().toISOString(),
+    }
+    return new Migration(from, to, options, state)
+  }
+
+  get phase(): Phase {
+    return this.#state.phase
+  }
+
+  /** Looks at both sides and writes nothing, not even the state. */
+  plan(options?: PlanOptions): Promise<MigrationPlan> {
+    return makePlan(this.#from, this.#to, this.#queues, options)
+  }
+
+  /**
+   * Makes the topology at the target, and lets consumers read both sides.
+   *
+   * @throws MsgloopError `INVALID` when a queue at the target is not empty and this is the first time; `DRIFT`
+   */
+  async prepare(): Promise<void> {
+    const first = this.phase === 'source'
+    for (const resolved of this.#queues.flatMap((queue) => queuesOn(this.#to, queue))) {
+      await this.#to.context.topology.ensure(resolved)
+      if (!first) continue
+      const { ready } = await this.#to.context.driver.admin.stats(resolved.spec, AbortSignal.timeout(CALL_MS))
+      if ((ready ?? 0) > 0)
+        throw new MsgloopError(
+          'INVALID',
+          `queue "${resolved.spec.name}" at ${this.#to.label} holds ${ready} messages; empty it, or move it under another name`,
+        )
+    }
+    if (first) await this.#enter('mirror')
+  }
+
+  /** Moves what is at the source: ready, and what becomes ready while it runs, and the dead letters. */
+  drain(options: DrainOptions = {}): Promise<Progress> {
+    return this.#bridge('drain', this.#from, this.#to, this.#folder, options)
+  }
+
+  /** Moves what is at the target back to the source. Refused after `cutOver`. */
+  async rollBack(options: DrainOptions = {}): Promise<Progress> {
+    if (this.phase === 'target')
+      throw new MsgloopError(
+        'INVALID',
+        'the source was given up by cutOver; migrate in the other direction instead',
+      )
+    const back = await this.#bridge('mirror', this.#to, this.#from, join(this.#folder, 'back'), options)
+    await this.#enter('source')
+    return back
+  }
+
+  /** Compares what was moved with what is at the target. */
+  verify(options?: VerifyOptions): Promise<MigrationVerdict> {
+    return verifyMoved(this.#to, this.#queues, this.#folder, options)
+  }
+
+  /**
+   * Gives up the source. There is no way back.
+   *
+   * @throws MsgloopError `INVALID` while messages, or consumers that the broker tells of, are left at the source
+   */
+  async cutOver(): Promise<void> {
+    for (const { spec } of this.#queues.flatMap((queue) => queuesOn(this.#from, queue))) {
+      const stats = await this.#from.context.driver.admin.stats(spec, AbortSignal.timeout(CALL_MS))
+      const left = (stats.ready ?? 0) + (stats.inFlight ?? 0) + (stats.delayed ?? 0)
+      const at = `queue "${spec.name}" at ${this.#from.label}`
+      if (left > 0) throw new MsgloopError('INVALID', `${at} still holds ${left} messages; drain it first`)
+      if ((stats.consumers ?? 0) > 0)
+        throw new MsgloopError('INVALID', `${at} still has ${stats.consumers} consumers; close them first`)
+    }
+    await this.#enter('target')
+  }
+
+  async #bridge(
+    phase: Phase,
+    from: Side,
+    to: Side,
+    folder: string,
+    options: DrainOptions,
+  ): Promise<Progress> {
+    if (this.phase === 'source')
+      throw new MsgloopError('INVALID', 'nothing is prepared yet; call prepare first')
+    if (this.phase === 'target')
+      throw new MsgloopError('INVALID', 'this migration is over: cutOver was called')
+    await this.#enter(phase)
+    const ledger = await openLedger(folder)
+    const stop = new AbortController()
+    const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal
+    const pace = new Pace(to.context, options.rate)
+    let errors = 0
+    const onTrouble = (error: unknown): void => {
+      errors++
+      if (options.onTrouble) options.onTrouble(error)
+      else process.emitWarning(String(error), { code: 'MSGLOOP_MIGRATE' })
+    }
+    const quietMs = milliseconds('drain: option "quiet"', options.quiet ?? '2s')
+    const relays = this.#queues.flatMap((queue) => {
+      const targets = queuesOn(to, queue)
+      return queuesOn(from, queue).flatMap((source, at) => {
+        const target = targets[at]
+        return target ? new Relay({ from, to, source, target, ledger, pace, quietMs, signal, onTrouble }) : []
+      })
+    })
+    const begun = to.context.clock.elapsed()
+    const progress = (): Progress => {
+      const moved = relays.reduce((sum, relay) => sum + relay.moved, 0)
+      const leftBehind = relays.reduce((sum, relay) => sum + relay.leftBehind, 0)
+      const seconds = Math.max(0.001, (to.context.clock.elapsed() - begun) / 1_000)
+      return { moved, leftBehind, perSecond: Math.round(moved / seconds), errors }
+    }
+    const timer = setInterval(() => options.onProgress?.(progress()), PROGRESS_MS)
+    try {
+      // One that fails ends the others, and all of them end before anything is closed.
+      const ended = await Promise.allSettled(
+        relays.map((relay) =>
+          relay.run().catch((error) => {
+            stop.abort()
+            throw error
+          }),
+        ),
+      )
+      for (const each of ended) if (each.status === 'rejected') throw each.reason
+      return progress()
+    } finally {
+      clearInterval(timer)
+      options.onProgress?.(progress())
+      await ledger.close()
+    }
+  }
+
+  async #enter(phase: Phase): Promise<void> {
+    this.#state = { ...this.#state, phase }
+    await writeState(this.#folder, this.#state)
+  }
+}
+
+async function openLedger(folder: string): Promise<Ledger> {
+  await mkdir(folder, { recursive: true })
+  return await Ledger.open(folder)
+}
