@@ -73,7 +73,6 @@ test('what the broker lacks is refused', async () => {
   const { driver } = await bench()
   const name = 'other'
   for (const spec of [
-    { ...ORDERS, name, order: 'key' as const },
     { ...ORDERS, name, lanes: true },
     { ...ORDERS, name, dedupWindowMs: DAY_MS + 1 },
   ])

@@ -74,7 +74,6 @@ export function memoryAdmin(connection: Connection): Admin {
 
 function checkSpec(spec: Source, dedupWindowMs: number): void {
   const at = `queue "${spec.name}"`
-  if (spec.order !== 'none') throw unsupported(`${at}: order by key is not possible here`)
   if (spec.lanes) throw unsupported(`${at}: lanes are not possible here`)
   if (spec.dedupWindowMs > dedupWindowMs)
     throw unsupported(

@@ -62,7 +62,7 @@ export const MEMORY: Profile = profile({
   purgesDelayed: true,
   stats: ['ready', 'inFlight', 'delayed', 'oldestAgeMs', 'consumers'],
   guarantees: ['at-least-once'],
-  order: 'none',
+  order: 'broker',
   lanes: false,
   topics: true,
   replies: false,

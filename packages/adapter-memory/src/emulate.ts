@@ -30,6 +30,7 @@ const PROFILES: Readonly<Record<Emulated, Profile>> = {
     },
     lease: 'connection', // §1.1b
     retry: 'copy', // §1.4
+    order: 'process', // §1.4: what is retried goes through another queue, to the end of its own
     releaseCounts: true, // §1.1c: basic.nack counts, in every version
     dedupWindowMs: 0, // §1.1h
     browse: 'lease', // semantics.md D5

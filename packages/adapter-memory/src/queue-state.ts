@@ -2,11 +2,12 @@ import type { Clock, NativeDeath, Source, WireMessage } from '@msgloop/core/driv
 import { DriverError } from '@msgloop/core/driver'
 import { Alarm } from './alarm.js'
 import type { Profile } from './capabilities.js'
-import { Deque } from './deque.js'
 import { DueHeap } from './due-heap.js'
 import { IdWindow } from './id-window.js'
+import { KeyLines } from './key-lines.js'
 import { type Holder, Lease } from './lease.js'
 import { Ledger } from './ledger.js'
+import { type Ready, ReadyQueue } from './ready.js'
 import { keep, StoredMessage } from './stored-message.js'
 import { Waiters } from './waiters.js'
 
@@ -20,17 +21,18 @@ export interface Site {
 /**
  * One queue: where each message is and who holds it. Synchronous, so that every step is atomic.
  *
- * A message is ready, delayed or leased. Ready ones are served in the order they became ready. Time
- * is judged by the clock on every touch, so a late timer never keeps a lease alive.
+ * A message is ready, delayed or leased. Ready ones are served in the order they became ready, and where the queue
+ * has order by key, those of one key in the order they were sent. Time is judged by the clock on every touch, so a
+ * late timer never keeps a lease alive.
  */
 export class QueueState {
   readonly spec: Source
   readonly waiters: Waiters
   readonly #site: Site
   readonly #ledger = new Ledger<StoredMessage>()
-  readonly #ready = new Deque<StoredMessage>()
-  /** Ready too, and given back: each takes its place again, so that taking to look changes no order. */
-  readonly #returned = new DueHeap<StoredMessage>()
+  readonly #ready: Ready
+  /** A message that waits for its retry holds back those behind it. */
+  readonly #keepsTurn: boolean
   readonly #delays = new DueHeap<StoredMessage>()
   readonly #leases = new DueHeap<Lease>()
   readonly #ids: IdWindow
@@ -43,6 +45,9 @@ export class QueueState {
   constructor(spec: Source, site: Site) {
     this.spec = spec
     this.#site = site
+    const byKey = spec.order === 'key'
+    this.#ready = byKey ? new KeyLines() : new ReadyQueue()
+    this.#keepsTurn = byKey && site.profile.capabilities.order === 'broker'
     this.#ids = new IdWindow(spec.dedupWindowMs)
     this.#alarm = new Alarm(site.clock, () => this.touch())
     this.waiters = new Waiters((max, holder, leaseMs) => this.#lease(max, holder, leaseMs))
@@ -53,7 +58,7 @@ export class QueueState {
   }
 
   get ready(): number {
-    return this.#ready.size + this.#returned.size
+    return this.#ready.size
   }
 
   get inFlight(): number {
@@ -76,12 +81,23 @@ export class QueueState {
     if (this.#ids.admit(message.id, now)) this.add(keep(message), now, delayMs)
   }
 
-  /** Stores a message that is the broker's own already. Retries and moves are never taken for duplicates. */
+  /** Stores a message that is the broker's own already. Moves are never taken for duplicates. */
   add(message: WireMessage, now: number, delayMs: number, death?: NativeDeath): void {
     const stored = new StoredMessage(this.#ledger.next, message, now + delayMs, death)
     this.#ledger.add(stored)
     if (delayMs > 0) this.#delay(stored, now + delayMs)
     else this.#admit(stored, now)
+  }
+
+  /** The holder failed: a copy with other bookkeeping, shown after `delayMs`, takes the message's place. */
+  replace(lease: Lease, message: WireMessage, delayMs: number): void {
+    const { stored } = lease
+    this.remove(lease)
+    const now = this.#site.clock.now()
+    const copy = new StoredMessage(this.#ledger.next, message, now + delayMs, stored.nativeDeath)
+    copy.place = stored.place
+    this.#ledger.add(copy)
+    this.#again(copy, now, delayMs)
   }
 
   /** Leases up to `max` ready messages to `holder`, after those who wait already. */
@@ -116,9 +132,7 @@ export class QueueState {
   retry(lease: Lease, delayMs: number): void {
     this.#end(lease)
     lease.settled = true
-    const now = this.#site.clock.now()
-    if (delayMs > 0) this.#delay(lease.stored, now + delayMs)
-    else this.#admit(lease.stored, now)
+    this.#again(lease.stored, this.#site.clock.now(), delayMs)
   }
 
   /** The holder did not process the message: as if it had not been taken. */
@@ -141,7 +155,7 @@ export class QueueState {
       const lease = this.#leases.peek()
       if (delayed && delayed.at <= now && !(lease && lease.at < delayed.at)) {
         this.#delays.remove(delayed)
-        this.#admit(delayed, now)
+        this.#due(delayed, now)
       } else if (lease && lease.at <= now) this.#expire(lease)
       else break
     }
@@ -158,7 +172,8 @@ export class QueueState {
   purge(delayedToo = true): number {
     this.touch()
     const delayed = delayedToo ? this.#delays.drain() : []
-    const purged = [...this.#ready.drain(), ...this.#returned.drain(), ...delayed]
+    for (const stored of delayed) if (stored.stalls) this.#ready.proceed(stored)
+    const purged = [...this.#ready.drain(), ...delayed]
     for (const stored of purged) this.#ledger.remove(stored)
     return purged.length
   }
@@ -187,9 +202,9 @@ export class QueueState {
         ? Math.ceil(leaseMs / leaseResolutionMs) * leaseResolutionMs
         : capabilities.limits.leaseMs
     while (taken.length < max) {
-      const stored = this.#next()
+      const stored = this.#ready.next(holder)
       if (!stored) break
-      this.#shift(stored)
+      this.#ready.take(stored, holder)
       stored.handed++
       const lease = new Lease(stored, holder, now, now + ms)
       this.#leases.push(lease)
@@ -203,12 +218,14 @@ export class QueueState {
   #end(lease: Lease): void {
     this.#leases.remove(lease)
     lease.holder.held.delete(lease)
+    this.#ready.end(lease.stored)
   }
 
   #expire(lease: Lease): void {
     if (this.#site.profile.capabilities.lease === 'renewable') {
       this.#end(lease)
-      this.#admit(lease.stored, this.#site.clock.now())
+      const { place } = lease.stored
+      this.#admit(lease.stored, this.#site.clock.now(), this.spec.order === 'key' ? place : undefined)
       return
     }
     // As RabbitMQ does when a consumer is too slow: not one delivery is lost, but the whole channel.
@@ -218,6 +235,24 @@ export class QueueState {
         retryable: true,
       }),
     )
+  }
+
+  /** It failed, and comes again. */
+  #again(stored: StoredMessage, now: number, delayMs: number): void {
+    const place = this.#keepsTurn ? stored.place : undefined
+    if (this.#keepsTurn && delayMs > 0) {
+      stored.stalls = true
+      this.#ready.stall(stored)
+    }
+    if (delayMs > 0) this.#delay(stored, now + delayMs)
+    else this.#admit(stored, now, place)
+  }
+
+  #due(stored: StoredMessage, now: number): void {
+    const { stalls, place } = stored
+    stored.stalls = false
+    if (stalls) this.#ready.proceed(stored)
+    this.#admit(stored, now, stalls ? place : undefined)
   }
 
   #delay(stored: StoredMessage, at: number): void {
@@ -242,12 +277,7 @@ export class QueueState {
         return
       }
     }
-    stored.place = place ?? this.#places++
-    if (place === undefined) this.#ready.push(stored)
-    else {
-      stored.at = place
-      this.#returned.push(stored)
-    }
+    this.#ready.add(stored, place ?? this.#places++, place !== undefined)
     this.waiters.wake()
   }
 
@@ -255,22 +285,10 @@ export class QueueState {
   #trim(now: number): void {
     const { retentionMs } = this.spec
     if (retentionMs === undefined) return
-    for (let next = this.#next(); next && next.since + retentionMs <= now; next = this.#next()) {
-      this.#shift(next)
+    for (let next = this.#ready.next(); next && next.since + retentionMs <= now; next = this.#ready.next()) {
+      this.#ready.drop(next)
       this.#ledger.remove(next)
     }
-  }
-
-  /** The message to be served next. */
-  #next(): StoredMessage | undefined {
-    const ready = this.#ready.peek()
-    const returned = this.#returned.peek()
-    return returned && !(ready && ready.place < returned.place) ? returned : ready
-  }
-
-  #shift(next: StoredMessage): void {
-    if (this.#returned.peek() === next) this.#returned.pop()
-    else this.#ready.shift()
   }
 }
 

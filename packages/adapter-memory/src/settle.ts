@@ -32,8 +32,7 @@ export function settle(
       if (capabilities.retry === 'in-place') {
         queue.retry(lease, verdict.delayMs)
       } else {
-        queue.remove(lease)
-        queue.add(withBook(stored.message, verdict.headers), now, verdict.delayMs, stored.nativeDeath)
+        queue.replace(lease, withBook(stored.message, verdict.headers), verdict.delayMs)
       }
       return undefined
     }

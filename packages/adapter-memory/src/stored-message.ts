@@ -15,6 +15,8 @@ export class StoredMessage implements Due {
   released = 0
   /** Waiting for a delay or a retry. */
   delayed = false
+  /** Waiting for a retry, and keeping its turn meanwhile. */
+  stalls = false
   /** Place among those that became ready; one that is given back takes it again. */
   place = 0
   at = 0

@@ -44,7 +44,8 @@ export class Waiters {
       const room = waiter.room()
       if (room <= 0) continue
       const leases = this.#lease(room, waiter.holder, waiter.leaseMs)
-      if (leases.length === 0) return
+      // What there is may be kept for another: of a key that somebody holds, only they are given more.
+      if (leases.length === 0) continue
       this.#waiting.delete(waiter)
       waiter.give(leases)
     }

@@ -1,9 +1,10 @@
 import { createBroker, defineQueue, fixed } from '@msgloop/core'
 import type { Driver } from '@msgloop/core/driver'
 
-/** The queue of cases that kill a consumer's process: both sides must define it alike. */
+/** The queue of cases that kill a consumer's process: both sides must define it alike. `ordered…` has order by key. */
 export function heldQueue(name: string) {
-  return defineQueue<unknown>(name, { lease: '1s', retry: fixed({ attempts: 5, delay: 100 }) })
+  const order = name.startsWith('ordered') ? 'key' : 'none'
+  return defineQueue<unknown>(name, { lease: '1s', retry: fixed({ attempts: 5, delay: 100 }), order })
 }
 
 /**

@@ -43,12 +43,17 @@ export interface Capabilities {
   readonly guarantees: readonly Exclude<Guarantee, 'exactly-once'>[]
   /**
    * How a queue with `order: 'key'` keeps the messages of one key in turn. At any time one receiver at most
-   * holds messages of a key; it gets them in the order they were sent, perhaps several at once, which the core
-   * then runs one after the other. What goes back (released, lease or process gone) comes again in that order.
+   * holds messages of a key, also one that was stopped and has not settled them all; it gets them in the order
+   * they were sent, perhaps several at once, which the core then runs one after the other. What goes back
+   * (released, lease or process gone) comes again in that order. A message without a key is its own key. What is
+   * moved there, and what is sent with a delay, goes behind all others of its key.
    *
-   * `broker`: what is retried keeps its turn too; nothing later of its key is handed over before it. The core
-   * settles the retry, and then releases what it holds of that key, in order.
-   * `process`: a retry would lose its turn, so the core waits with the message unsettled and runs it again.
+   * `broker`: what is retried keeps its turn too: no `receive` that begins after the retry was settled hands over
+   * a later one of its key before it. The core settles the retry, and then releases what it holds of that key,
+   * and what a `receive` under way still brings, in order. Where a release cannot be told from an attempt, a
+   * receiver is better given one of a key at a time.
+   * `process`: a retry would lose its turn, so the core waits with the message unsettled and runs it again. It
+   * opens receivers with a `prefetch` larger by some hundred, of which waiting ones may take all.
    * `none`: refused.
    */
   readonly order: 'none' | 'process' | 'broker'

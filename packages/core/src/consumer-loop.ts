@@ -1,32 +1,33 @@
-import { hostname } from 'node:os'
+import type { Attempting } from './attempt.js'
+import { attempt } from './attempt.js'
 import { reconnectDelayMs } from './backoff.js'
 import type { Book } from './book.js'
 import { readBook } from './book.js'
 import type { CancelTimer } from './clock.js'
 import { sleep, within } from './clock.js'
+import { resolveConsume } from './consume-options.js'
 import type { ConsumeOptions, Consumer, ConsumerState, Handler } from './consumer.js'
 import type { Context } from './context.js'
-import { decodeFor } from './decode.js'
 import type { Duration } from './duration.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import type { ExactlyOnce } from './exactly-once.js'
 import { exactlyOnce } from './exactly-once.js'
-import { flow } from './flow.js'
+import { Gate } from './gate.js'
 import type { Held } from './held.js'
-import { Incoming } from './incoming.js'
+import { HeldRetries } from './held-retries.js'
 import { Intake } from './intake.js'
 import type { Judgement } from './judge.js'
-import { ACK, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
-import type { Message } from './message.js'
-import { onlyKnown, positiveInteger, wholeNumber } from './options.js'
+import { RELEASE } from './judge.js'
+import { positiveInteger } from './options.js'
 import { QuietCheck } from './quiet-check.js'
 import type { ResolvedQueue } from './resolved-queue.js'
-import { compose, runHandler } from './run-handler.js'
+import { retriesHere } from './resolved-queue.js'
+import { compose } from './run-handler.js'
 import { Settler } from './settler.js'
-import { publishStarted } from './steps.js'
 import { stopController } from './stop-signal.js'
 import { Trouble } from './trouble.js'
+import { spare, Turns } from './turns.js'
 
 /** How long one `receive` waits: the longest SQS allows; shorter ones only cost. */
 const POLL_MS = 20_000
@@ -34,44 +35,29 @@ const POLL_MS = 20_000
 const DRAIN_MS = 1_000
 /** Errors that time alone will not mend: the consumer ends. */
 const FATAL = new Set(['DRIFT', 'UNSUPPORTED', 'INVALID', 'CLOSED'])
-const KNOWN: readonly (keyof ConsumeOptions)[] = [
-  'concurrency',
-  'prefetch',
-  'handlerTimeout',
-  'middleware',
-  'name',
-  'onError',
-  'inbox',
-]
-let made = 0
-
-interface Gate {
-  readonly resolve: () => void
-  readonly reject: (error: MsgloopError) => void
-}
 
 /** Fetches, feeds the handler, settles; replaces its intake whenever it must. */
 export class ConsumerLoop<T> implements Consumer {
   readonly name: string
   readonly queue: string
-  readonly ready: Promise<void>
   readonly #context: Context
   readonly #resolved: ResolvedQueue<T>
-  readonly #run: (message: Message<T>) => unknown
+  readonly #attempting: Attempting<T>
   readonly #settler: Settler
   readonly #trouble: Trouble
   readonly #exactlyOnce: ExactlyOnce<T> | undefined
   readonly #prefetch: number
   readonly #closed: () => void
-  readonly #handlerTimeoutMs: number | undefined
   readonly #stop = stopController()
   /** Where the broker pushes. */
   readonly #check: QuietCheck | undefined
   readonly #running = new Set<Held>()
   /** Running no more, and being settled. */
   readonly #ending = new Set<Held>()
-  /** Received and waiting for a slot; empty unless `prefetch` is more than 0. */
-  #waiting: Held[] = []
+  /** Received, and waiting for a slot or for one of their key. */
+  readonly #turns: Turns
+  /** Where retries are waited for here. */
+  readonly #retries: HeldRetries | undefined
   #concurrency: number
   #current: Intake | undefined
   /** The intake has less prefetch than it may, as older handlers are still running. */
@@ -88,7 +74,7 @@ export class ConsumerLoop<T> implements Consumer {
   #pausing: (() => void)[] = []
   /** Intakes that are not closed yet. */
   readonly #intakes = new Set<Promise<void>>()
-  readonly #gate: Gate
+  readonly #gate = new Gate()
   #closing: Promise<void> | undefined
   readonly #loop: Promise<void>
 
@@ -100,38 +86,37 @@ export class ConsumerLoop<T> implements Consumer {
     closed: () => void,
   ) {
     const at = `consume of queue "${resolved.definition.name}"`
-    onlyKnown(at, options, KNOWN)
+    const { name, concurrency, prefetch, handlerTimeoutMs } = resolveConsume(at, options)
     if (typeof handler !== 'function')
       throw new MsgloopError('INVALID', `${at}: the handler must be a function`)
-    this.name = options.name ?? `${hostname()}:${process.pid}:${++made}`
+    this.name = name
     this.queue = resolved.definition.name
     this.#context = context
     this.#closed = closed
     this.#resolved = resolved
-    this.#concurrency = positiveInteger(`${at}: option "concurrency"`, options.concurrency ?? 16)
-    this.#prefetch = wholeNumber(`${at}: option "prefetch"`, options.prefetch ?? 0)
-    this.#handlerTimeoutMs =
-      options.handlerTimeout === undefined
-        ? undefined
-        : milliseconds(`${at}: option "handlerTimeout"`, options.handlerTimeout)
+    this.#concurrency = concurrency
+    this.#prefetch = prefetch
+    this.#turns = new Turns(context.clock, resolved.spec.order === 'key', () => this.#goOn())
+    if (retriesHere(context, resolved)) this.#retries = new HeldRetries(context, this.queue, this.name)
     this.#trouble = new Trouble(`consumer ${this.name} of queue "${this.queue}"`, options.onError)
     this.#exactlyOnce = exactlyOnce(context, resolved, handler, options.inbox, this.#trouble)
-    this.#run = compose(
-      [...resolved.middleware, ...(options.middleware ?? [])],
-      this.#exactlyOnce?.handler ?? (handler as Handler<T>),
-    )
+    const inner = this.#exactlyOnce?.handler ?? (handler as Handler<T>)
+    this.#attempting = {
+      consumer: this.name,
+      run: compose([...resolved.middleware, ...(options.middleware ?? [])], inner),
+      handlerTimeoutMs,
+      unbegun: (message) => this.#exactlyOnce?.unbegun(message) === true,
+    }
     if (context.driver.capabilities.lease === 'connection')
       this.#check = new QuietCheck(context, resolved, this.#stop.signal)
     this.#settler = new Settler(context, resolved, this.name, this.#trouble)
-    let gate: Gate = { resolve() {}, reject() {} }
-    this.ready = new Promise((resolve, reject) => {
-      gate = { resolve, reject }
-    })
-    this.ready.catch(() => {})
-    this.#gate = gate
-    this.#loop = this.#turns().finally(() => {
+    this.#loop = this.#cycle().finally(() => {
       for (const resolve of this.#pausing.splice(0)) resolve()
     })
+  }
+
+  get ready(): Promise<void> {
+    return this.#gate.promise
   }
 
   get state(): ConsumerState {
@@ -212,10 +197,10 @@ export class ConsumerLoop<T> implements Consumer {
   }
 
   /** One intake after the other, for ever. */
-  async #turns(): Promise<void> {
+  async #cycle(): Promise<void> {
     const { capabilities } = this.#context.driver
     const { definition, maxLeaseMs } = this.#resolved
-    for (let attempt = 1; !this.#stop.signal.aborted; attempt++) {
+    for (let tries = 1; !this.#stop.signal.aborted; tries++) {
       this.#turn = stopController()
       for (const resolve of this.#pausing.splice(0)) resolve()
       if (this.#state === 'paused') {
@@ -233,6 +218,7 @@ export class ConsumerLoop<T> implements Consumer {
         await this.#woken()
         continue
       }
+      const most = room + spare(this.#resolved.spec.order, this.#retries !== undefined, this.#concurrency)
       const reduced = this.#running.size > 0
       let intake: Intake | undefined
       try {
@@ -241,7 +227,7 @@ export class ConsumerLoop<T> implements Consumer {
           this.#context,
           this.#resolved,
           {
-            prefetch: room,
+            prefetch: most,
             leaseMs: Math.min(definition.leaseMs, capabilities.limits.leaseMs),
             maxLeaseMs,
             consumer: this.name,
@@ -252,8 +238,8 @@ export class ConsumerLoop<T> implements Consumer {
         this.#current = intake
         this.#reduced = reduced
         this.#regrow()
-        await this.#feed(intake, () => {
-          attempt = 0
+        await this.#feed(intake, most, () => {
+          tries = 0
         })
       } catch (error) {
         if (this.#stop.signal.aborted) return
@@ -267,7 +253,7 @@ export class ConsumerLoop<T> implements Consumer {
         }
         await sleep(
           this.#context.clock,
-          reconnectDelayMs(Math.max(1, attempt), this.#context.random),
+          reconnectDelayMs(Math.max(1, tries), this.#context.random),
           this.#stop.signal,
         )
       } finally {
@@ -276,33 +262,34 @@ export class ConsumerLoop<T> implements Consumer {
     }
   }
 
-  async #feed(intake: Intake, received: () => void): Promise<void> {
+  async #feed(intake: Intake, most: number, received: () => void): Promise<void> {
     const { receiveBatch } = this.#context.driver.capabilities.limits
     const check = this.#check
     const turn = this.#turn.signal
     while (!turn.aborted) {
       this.#startWaiting()
-      const room = this.#concurrency + this.#prefetch - this.#running.size - this.#waiting.length
+      const free = this.#concurrency + this.#prefetch - this.#running.size - this.#turns.ready
+      const room = Math.min(free, most - intake.held.size, receiveBatch)
       if (room <= 0) {
         await this.#woken()
         continue
       }
-      const batch = await intake.receive(Math.min(room, receiveBatch), check?.waitMs ?? POLL_MS, turn)
+      this.#turns.receiving()
+      const batch = await intake.receive(room, check?.waitMs ?? POLL_MS, turn)
       if (batch.length > 0) {
         received()
         check?.delivered()
       } else if (check && !turn.aborted && (await check.quiet())) return
-      for (const held of batch)
-        if (!turn.aborted && this.#running.size < this.#concurrency) this.#start(held)
-        else this.#waiting.push(held)
+      if (this.#resolved.spec.order === 'key')
+        for (const held of batch) held.onLost = () => this.#giveBack(this.#turns.breakOff(held))
+      this.#giveBack(this.#turns.add(batch))
     }
   }
 
   /** Unstarted deliveries go back at once; running ones are settled through the intake they came by. */
   async #giveUp(intake: Intake): Promise<void> {
-    const unstarted = this.#waiting
-    this.#waiting = []
-    await Promise.all(unstarted.map((held) => this.#settler.settle(held, RELEASE, readBook(held.delivery))))
+    this.#current = undefined
+    await Promise.all(this.#turns.drain().map((held) => this.#release(held)))
     const closed = intake.retire().finally(() => this.#intakes.delete(closed))
     this.#intakes.add(closed)
     await intake.stop()
@@ -313,7 +300,7 @@ export class ConsumerLoop<T> implements Consumer {
    * there room for an intake of full size.
    */
   #regrow(): void {
-    if (!this.#reduced) return
+    if (!this.#reduced || !this.#current) return
     for (const { intake } of this.#running) if (intake !== this.#current) return
     this.#reduced = false
     this.#regrowing = true
@@ -323,9 +310,10 @@ export class ConsumerLoop<T> implements Consumer {
   /** The loop may be waiting for the broker just now: whoever ends a handler fills the slot. */
   #startWaiting(): void {
     while (!this.#turn.signal.aborted && this.#running.size < this.#concurrency) {
-      const held = this.#waiting.shift()
+      const held = this.#turns.next()
       if (!held) return
-      this.#start(held)
+      if (!held.lost) this.#start(held)
+      else this.#over(held, false)
     }
   }
 
@@ -339,34 +327,25 @@ export class ConsumerLoop<T> implements Consumer {
   }
 
   async #process(held: Held): Promise<void> {
-    const book = this.#context.attempts.read(this.queue, held.delivery)
-    const early = beforeUserCode(this.#context, this.#resolved, held, book)
-    if (early) return await this.#end(held, early, book)
-    let decoded = decodeFor(this.#resolved, held.delivery.message)
-    if (decoded instanceof Promise) decoded = await decoded
-    if (!decoded.ok) {
-      const judged = deadLetter(this.#context, this.#resolved.definition, book, decoded.reason, decoded)
-      return await this.#end(held, judged, book)
-    }
-    const { clock } = this.#context
-    const at = clock.now()
-    const begun = clock.elapsed()
-    if (flow.hasSubscribers)
-      publishStarted(this.#context, held, { queue: this.queue, consumer: this.name, book })
-    const message = new Incoming(held, book, decoded.body, this.queue)
-    const outcome = await runHandler(this.#run, message, held, clock, this.#handlerTimeoutMs)
-    const durationMs = Math.floor(clock.elapsed() - begun)
+    const sent = this.#context.attempts.read(this.queue, held.delivery)
+    const again = this.#retries?.read(held, sent)
+    const book = again?.book ?? sent
+    if (again && again.leftMs > 0) return this.#wait(held, again.leftMs)
+    const { judged, durationMs } = await attempt(this.#context, this.#resolved, this.#attempting, held, book)
     if (!this.#running.has(held)) return
-    if (this.#exactlyOnce?.unbegun(message)) return await this.#end(held, RELEASE, book)
-    const judged = outcome.ok
-      ? ACK
-      : judgeFailure(this.#context, this.#resolved.definition, this.#resolved.spec.role, book, {
-          error: outcome.error,
-          at,
-          durationMs,
-          consumer: this.name,
-        })
+    if (this.#retries && judged.verdict.kind === 'retry') {
+      const delayMs = this.#retries.begin(held, judged, book, durationMs)
+      if (held.intake === this.#current && !held.lost && !this.#turn.signal.aborted)
+        return this.#wait(held, delayMs)
+      return await this.#end(held, RELEASE, book)
+    }
     await this.#end(held, judged, book, durationMs)
+  }
+
+  #wait(held: Held, ms: number): void {
+    this.#running.delete(held)
+    this.#turns.wait(held, ms)
+    this.#goOn()
   }
 
   async #end(held: Held, judged: Judgement, book: Book, durationMs?: number): Promise<void> {
@@ -374,13 +353,34 @@ export class ConsumerLoop<T> implements Consumer {
     if (!this.#running.has(held) || this.#ending.has(held)) return
     this.#ending.add(held)
     const fate = this.#exactlyOnce ? await this.#exactlyOnce.judge(held, judged) : judged
-    await this.#settler.settle(held, fate, book, durationMs)
+    const gone = await this.#settler.settle(held, fate, book, durationMs)
     this.#ending.delete(held)
     this.#running.delete(held)
+    if (gone) this.#retries?.forget(held)
+    // Those behind one that was lost went back then: what came since comes after it.
+    this.#over(held, gone || held.lost !== undefined)
+    this.#goOn()
+  }
+
+  /** It has left our hands. If it is not `gone` it comes again, and those behind it go back to come after it. */
+  #over(held: Held, gone: boolean): void {
+    if (!gone) this.#giveBack(this.#turns.breakOff(held))
+    this.#turns.pass(held)
+  }
+
+  #goOn(): void {
     this.#regrow()
     this.#startWaiting()
     this.#wake?.()
     if (this.#running.size === 0) for (const resolve of this.#drained.splice(0)) resolve()
+  }
+
+  #giveBack(deliveries: readonly Held[]): void {
+    for (const held of deliveries) void this.#release(held).then(() => this.#wake?.())
+  }
+
+  async #release(held: Held): Promise<void> {
+    await this.#settler.settle(held, RELEASE, readBook(held.delivery))
   }
 
   #woken(): Promise<void> {

@@ -49,6 +49,12 @@ export interface QueueOptions<T> {
   readonly sendTimeout?: Duration
   /** Window in which a second message of the same id is dropped. Default: none. */
   readonly dedup?: Duration
+  /**
+   * `key`: messages of one `key` are handled one after the other in the order they were sent, also across
+   * processes, retries and crashes; a message without a key is in nobody's way. Such a queue takes no `delay`.
+   * Default `none`.
+   */
+  readonly order?: 'none' | 'key'
 }
 
 /** A queue as the application defines it, checked and with every default filled in. */
@@ -70,6 +76,7 @@ export interface QueueDefinition<T> {
   readonly maxReplays: number
   readonly sendTimeoutMs: number
   readonly dedupWindowMs: number
+  readonly order: 'none' | 'key'
 }
 
 export const QUEUE_OPTIONS: readonly (keyof QueueOptions<unknown>)[] = [
@@ -87,6 +94,7 @@ export const QUEUE_OPTIONS: readonly (keyof QueueOptions<unknown>)[] = [
   'maxReplays',
   'sendTimeout',
   'dedup',
+  'order',
 ]
 
 /** The broker's own limit lies above; see `DELIVERY_LIMIT`. */
@@ -157,6 +165,7 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
     maxReplays: positiveInteger(`${at}: option "maxReplays"`, options.maxReplays ?? 3),
     sendTimeoutMs: ms('sendTimeout', options.sendTimeout ?? '30s'),
     dedupWindowMs: options.dedup === undefined ? 0 : ms('dedup', options.dedup),
+    order: oneOf(`${at}: option "order"`, options.order ?? 'none', ['none', 'key']),
   })
 }
 

@@ -12,6 +12,8 @@ export class Held {
   leasedAt: number
   /** No renewal may be sent any more: it would undo the settlement. */
   settling = false
+  /** Called once, when it is lost. */
+  onLost: (() => void) | undefined
   #ended: MsgloopError | undefined
   #lost = false
   #controller: AbortController | undefined
@@ -49,5 +51,13 @@ export class Held {
     this.#lost = true
     if (!this.#ended) this.abort(reason)
     else this.#ended = reason
+    this.onLost?.()
+  }
+
+  /** Another attempt begins while it is ours: with a signal of its own. */
+  renew(): void {
+    if (this.#lost) return
+    this.#ended = undefined
+    this.#controller = undefined
   }
 }

@@ -11,6 +11,7 @@ import type { Judgement } from './judge.js'
 import { ACK, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
 import type { Delivery } from './message.js'
 import type { ResolvedQueue } from './resolved-queue.js'
+import { retriesHere } from './resolved-queue.js'
 import { publishSettled } from './steps.js'
 
 const CONSUMER = 'receive'
@@ -90,6 +91,11 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
   }
 
   async #tell(judged: Judgement): Promise<void> {
+    if (judged.verdict.kind === 'retry' && retriesHere(this.#context, this.#resolved))
+      throw new MsgloopError(
+        'UNSUPPORTED',
+        `queue "${this.queue}": on ${this.#context.driver.name} a retry by hand would lose its turn among those of its key; consume(), or release() it`,
+      )
     await settle(this.#context, this.#resolved, this.#mine, judged)
     if (!flow.hasSubscribers) return
     publishSettled(this.#context, this.#mine, {

@@ -39,7 +39,8 @@ const MAX_FIELD_BYTES = 255
 const MAX_TRACESTATE_BYTES = 512
 
 /** What a message is made by: of a queue or a topic. */
-export type Bodies<T> = Pick<QueueDefinition<T>, 'schema' | 'codec'>
+export type Bodies<T> = Pick<QueueDefinition<T>, 'schema' | 'codec'> &
+  Partial<Pick<QueueDefinition<T>, 'order'>>
 
 /** What we put on a message ourselves, checked already. */
 export type Addressing = Pick<WireMessage, 'subject' | 'replyTo'>
@@ -128,7 +129,7 @@ function encode<T>(
       )
   }
   return {
-    delayMs: delay(at, options, limits),
+    delayMs: delay(at, definition.order, options, limits),
     message: {
       id: options.id === undefined ? uuidv7(now) : printable(at, 'id', options.id),
       body: bytes,
@@ -154,8 +155,13 @@ function encode<T>(
   }
 }
 
-function delay(at: string, options: SendOptions, limits: Limits): number {
+function delay(at: string, order: 'none' | 'key' | undefined, options: SendOptions, limits: Limits): number {
   if (options.delay === undefined) return 0
+  if (order === 'key')
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: option "delay" is not possible on a queue with order by key: what waits has no turn; send it when it is due`,
+    )
   const ms = roundUp(milliseconds(`${at}: option "delay"`, options.delay), limits.delayResolutionMs)
   if (ms > limits.delayMs)
     throw new MsgloopError(

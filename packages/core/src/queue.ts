@@ -11,11 +11,11 @@ export interface SendOptions {
   readonly id?: string
   /** String to string. Names: letters, digits and `!#$%&'*+.^_|~-`; `msgloop-…` is ours. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Wait this long before anybody can receive it, up to a year. Default: none. */
+  /** Wait this long before anybody can receive it, up to a year. Not where the queue has `order`. Default: none. */
   readonly delay?: Duration
   /** Dead-letter it as `expired` when no handler got it within this time. Default: never. */
   readonly ttl?: Duration
-  /** Ordering key. */
+  /** Ordering key, of a queue with `order: 'key'`. */
   readonly key?: string
   /** Lane of a queue that has lanes. Default `normal`. */
   readonly priority?: Lane
@@ -61,7 +61,8 @@ export interface MessageSource<T> {
    */
   consume<Tx = undefined>(handler: Handler<T, Tx>, options?: ConsumeOptions<Tx>): Consumer
   /**
-   * The manual form: take up to `max` messages and settle each yourself.
+   * The manual form: take up to `max` messages and settle each yourself. Of a queue with order by key it gives one
+   * of each key at a time; `retry()` is `UNSUPPORTED` there where `capabilities.order` is `process`.
    * @throws MsgloopError `UNSUPPORTED` with `guarantee: 'exactly-once'`: an ack by hand is not one with the effects
    */
   receive(options?: ReceiveOptions): Promise<Delivery<T>[]>

@@ -1,4 +1,5 @@
 import type { Middleware } from './consumer.js'
+import type { Context } from './context.js'
 import type { QueueDefinition } from './define-queue.js'
 import type { SubscriptionDefinition } from './define-topic.js'
 import type { Capabilities, QueueSpec, Source, SubscriptionSpec } from './driver.js'
@@ -48,6 +49,8 @@ export function resolveQueue<T>(
         ? 'is not possible'
         : `may be ${capabilities.dedupWindowMs} ms at most`,
     )
+  if (definition.order === 'key' && capabilities.order === 'none')
+    unsupported('order', `'key' is not possible`)
   const { leaseMs } = capabilities.limits
   if (definition.maxLeaseMs !== undefined && definition.maxLeaseMs > leaseMs)
     unsupported('maxLease', `may be ${leaseMs} ms at most`)
@@ -67,6 +70,7 @@ export function resolveQueue<T>(
       deadLetter: definition.deadLetter,
       deliveryLimit: DELIVERY_LIMIT,
       dedupWindowMs: definition.dedupWindowMs,
+      order: definition.order,
     },
     deadLetter: {
       ...shared,
@@ -105,7 +109,17 @@ export function resolveSubscription<T>(
 /** The dead-letter queue of a queue or subscription, as a queue: whoever works on dead letters does so at least once. */
 export function resolveDeadLetterQueue<T>(source: ResolvedQueue<T>): ResolvedQueue<T, QueueSpec> {
   const spec = source.deadLetter as QueueSpec
-  const { definition: its } = source
-  const definition = { ...its, name: spec.name, topic: undefined, guarantee: 'at-least-once' } as const
+  const definition = {
+    ...source.definition,
+    name: spec.name,
+    topic: undefined,
+    guarantee: 'at-least-once',
+    order: spec.order,
+  } as const
   return { ...source, definition, spec, deadLetter: undefined, topic: undefined }
+}
+
+/** Whether a retry would lose its turn at the broker, so that this process has to wait for it. */
+export function retriesHere({ driver }: Context, { spec }: ResolvedQueue<unknown>): boolean {
+  return spec.order === 'key' && driver.capabilities.order === 'process'
 }

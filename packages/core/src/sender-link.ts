@@ -135,7 +135,10 @@ export class SenderLink {
     if (this.#paused || this.#queued === 0) return
     if (!this.#sender) return void this.#open()
     const { limits } = this.#context.driver.capabilities
-    while (this.#queued > 0 && this.#batches < limits.sendsInFlight) {
+    // What has to be sent again must come before what is sent later.
+    const { spec } = this.#topology
+    const atOnce = spec.kind === 'queue' && spec.order === 'key' ? 1 : limits.sendsInFlight
+    while (this.#queued > 0 && this.#batches < atOnce) {
       const batch = this.#cut(limits.sendBatch, limits.sendBatchBytes)
       if (batch.length === 0) return
       void this.#run(this.#sender, batch)

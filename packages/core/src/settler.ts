@@ -33,8 +33,8 @@ export class Settler {
     this.#trouble = trouble
   }
 
-  /** Never rejects. */
-  async settle(held: Held, judged: Judgement, book: Book, durationMs?: number): Promise<void> {
+  /** Never rejects. Resolves with whether the message is off the queue: acked or moved, and not to come again. */
+  async settle(held: Held, judged: Judgement, book: Book, durationMs?: number): Promise<boolean> {
     let judgement = judged
     const queue = this.#resolved.definition.name
     const { attempts } = this.#context
@@ -43,23 +43,28 @@ export class Settler {
       try {
         await held.intake.settle(held, judgement.verdict)
         attempts.settled(queue, held.delivery, judgement)
-        if (!flow.hasSubscribers) return
-        return publishSettled(this.#context, held, {
-          queue,
-          consumer: this.#consumer,
-          book,
-          judged: judgement,
-          durationMs,
-        })
+        if (flow.hasSubscribers)
+          publishSettled(this.#context, held, {
+            queue,
+            consumer: this.#consumer,
+            book,
+            judged: judgement,
+            durationMs,
+          })
+        return judgement.verdict.kind === 'ack' || judgement.verdict.kind === 'move'
       } catch (error) {
-        if (error instanceof MsgloopError && error.code === 'LEASE_LOST') return
+        if (error instanceof MsgloopError && error.code === 'LEASE_LOST') return false
         this.#trouble.report(error)
-        if (judgement === RELEASE && attempt > TRIES) return held.intake.lose(held, asLost(error))
+        if (judgement === RELEASE && attempt > TRIES) {
+          held.intake.lose(held, asLost(error))
+          return false
+        }
         if (attempt >= TRIES) judgement = RELEASE
         if (error instanceof MsgloopError && error.code === 'NOT_FOUND') await this.#remake()
         await sleep(this.#context.clock, reconnectDelayMs(attempt, this.#context.random))
       }
     }
+    return false
   }
 
   /** The dead-letter queue is gone: make it again where we may. */

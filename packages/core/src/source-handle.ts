@@ -6,6 +6,7 @@ import type { DeadLetters } from './dead-letters.js'
 import type { Drift, QueueStats } from './driver.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
+import { firstOfEachKey } from './first-of-key.js'
 import { Intake } from './intake.js'
 import type { ManualDelivery } from './manual-delivery.js'
 import { toDelivery } from './manual-delivery.js'
@@ -71,7 +72,8 @@ export class SourceHandle<T> implements MessageSource<T> {
       // What is dead-lettered on sight is not shown: look on, while there is time.
       for (let more = true; more && deliveries.length === 0; ) {
         const left = Math.max(0, deadline - this.#context.clock.elapsed())
-        const held = await intake.receive(max, left, signal)
+        const received = await intake.receive(max, left, signal)
+        const held = this.#resolved.spec.order === 'key' ? await firstOfEachKey(received) : received
         const made = await Promise.allSettled(
           held.map((each) => toDelivery(this.#context, this.#resolved, each)),
         )

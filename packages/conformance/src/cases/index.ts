@@ -13,6 +13,8 @@ import { leaseCases } from './lease.js'
 import { lifecycleCases } from './lifecycle.js'
 import { messageCases } from './message.js'
 import { networkCases } from './network.js'
+import { orderCases } from './order.js'
+import { orderUnderChangeCases } from './order-under-change.js'
 import { receiveCases } from './receive.js'
 import { receiveUnstorableCases } from './receive-unstorable.js'
 import { replayCases } from './replay.js'
@@ -54,6 +56,8 @@ export const cases: readonly Case[] = [
 
   ...exactlyOnceCases,
   ...exactlyOnceTroubleCases,
+  ...orderCases,
+  ...orderUnderChangeCases,
   ...closeCases,
   ...lifecycleCases,
   ...networkCases,

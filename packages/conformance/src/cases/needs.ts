@@ -26,6 +26,9 @@ export const needsInboxTransaction: Skip = (_, harness) =>
 
 export const needsOrder: Skip = (_, harness) => harness.unordered
 
+export const needsOrderByKey: Skip = ({ order }) =>
+  order === 'none' ? 'the broker has no order by key' : undefined
+
 export const needsRenewable: Skip = ({ lease }) =>
   lease === 'renewable' ? undefined : 'a lease lasts as long as the connection here'
 
