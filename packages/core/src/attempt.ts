@@ -5,7 +5,7 @@ import { flow } from './flow.js'
 import type { Held } from './held.js'
 import { Incoming } from './incoming.js'
 import type { Judgement } from './judge.js'
-import { ACK, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
+import { acked, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
 import type { Message } from './message.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { runHandler } from './run-handler.js'
@@ -52,7 +52,7 @@ export async function attempt<T>(
   const outcome = await runHandler(run, incoming, held, clock, handlerTimeoutMs)
   const durationMs = Math.floor(clock.elapsed() - begun)
   if (unbegun(incoming)) return { judged: RELEASE, durationMs: undefined }
-  if (outcome.ok) return { judged: ACK, durationMs }
+  if (outcome.ok) return { judged: acked(outcome.value), durationMs }
   const failed = { error: outcome.error, at, durationMs, consumer }
   return { judged: judgeFailure(context, definition, spec.role, book, failed), durationMs }
 }

@@ -1,7 +1,9 @@
+import type { Answers } from './answers.js'
 import type { AttemptLog } from './attempt-log.js'
 import type { Clock } from './clock.js'
 import type { Driver } from './driver.js'
 import { MsgloopError } from './error.js'
+import type { Requests } from './requests.js'
 import type { SendBudget } from './send-budget.js'
 import type { TopologyKeeper } from './topology-keeper.js'
 
@@ -13,6 +15,8 @@ export interface Context {
   readonly topology: TopologyKeeper
   readonly budget: SendBudget
   readonly attempts: AttemptLog
+  readonly requests: Requests
+  readonly answers: Answers
   /** @throws MsgloopError `CLOSED` after `broker.close()` began */
   readonly assertOpen: () => void
   /** As `assertOpen`, but handlers may send until the last of them has ended. */
@@ -30,7 +34,7 @@ export function closed(what: string): MsgloopError {
  * should the driver not heed it, the call is left behind (`late` gets what it came to).
  */
 export async function bounded<T>(
-  context: Context,
+  context: Pick<Context, 'driver' | 'clock'>,
   ms: number,
   what: string,
   stop: AbortSignal | undefined,

@@ -116,7 +116,9 @@ class DriverBroker implements Broker {
     })
     await Promise.all([...this.#parts.consumers].map((consumer) => consumer.close({ timeout: timeoutMs })))
     this.#sealed = true
+    await this.#context.requests.close()
     await Promise.all([...this.#parts.intakes].map((intake) => intake.close()))
+    await this.#context.answers.close()
     await Promise.all(links.map((link) => link.close()))
     cancel()
     for (const forget of this.#signals) forget()

@@ -39,4 +39,6 @@ export const BOOK_HEADERS = {
   replays: 'msgloop-replays',
   /** JSON: why, whence, when and with which error a message was dead-lettered. */
   dead: 'msgloop-dead',
+  /** Of an answer: the handler failed, and the body is `{ name, message }` in JSON. */
+  failed: 'msgloop-failed',
 } as const

@@ -59,6 +59,9 @@ export class Incoming<T> implements Message<T> {
   get subject(): string | undefined {
     return this.#wire.subject
   }
+  get replyTo(): string | undefined {
+    return this.#wire.replyTo
+  }
   get priority(): Lane {
     return this.#wire.lane ?? 'normal'
   }

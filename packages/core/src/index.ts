@@ -30,7 +30,15 @@ export type { MemoryInboxOptions, MemoryTransaction } from './memory-inbox.js'
 export { memoryInbox } from './memory-inbox.js'
 export type { Delivery, Message } from './message.js'
 export type { Outbox, OutboxOptions } from './outbox.js'
-export type { BatchItem, MessageSource, Queue, ReceiveOptions, SendOptions, SendResult } from './queue.js'
+export type {
+  BatchItem,
+  MessageSource,
+  Queue,
+  ReceiveOptions,
+  RequestOptions,
+  SendOptions,
+  SendResult,
+} from './queue.js'
 export type { RetryPolicy } from './retry.js'
 export { custom, exponential, fixed, immediate, linear, RetryAfter } from './retry.js'
 export type { SchemaIssue, SchemaResult, StandardSchema } from './standard-schema.js'

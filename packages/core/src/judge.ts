@@ -16,6 +16,8 @@ export interface Judgement {
   readonly reason?: DeadReason
   readonly delayMs?: number
   readonly error?: unknown
+  /** What the handler returned: the answer, when the message is a request. */
+  readonly value?: unknown
   /** As it stands after an attempt that is to be retried. */
   readonly book?: Book
 }
@@ -38,6 +40,10 @@ export const RELEASE: Judgement = Object.freeze({
   verdict: Object.freeze({ kind: 'release' }),
   step: 'released',
 })
+
+export function acked(value: unknown): Judgement {
+  return value === undefined ? ACK : { ...ACK, value }
+}
 
 /** A failed look at a dead letter is tried again after this long; it is dead-lettered already. */
 const DEAD_LETTER_RETRY_MS = 1_000

@@ -1,9 +1,11 @@
+import { Answers } from './answers.js'
 import { AttemptLog } from './attempt-log.js'
 import type { BrokerOptions } from './broker.js'
 import { systemClock } from './clock.js'
 import type { Context } from './context.js'
 import type { Driver } from './driver.js'
 import { oneOf, positiveInteger } from './options.js'
+import { Requests } from './requests.js'
 import { SendBudget } from './send-budget.js'
 import { TopologyKeeper } from './topology-keeper.js'
 
@@ -18,10 +20,11 @@ export function makeContext(
 ): Context {
   const at = (option: keyof BrokerOptions): string => `createBroker: option "${option}"`
   const topology = oneOf(at('topology'), options.topology ?? 'declare', ['declare', 'verify', 'none'])
+  const base = { driver, clock: options.clock ?? systemClock, random: options.random ?? Math.random }
   return {
-    driver,
-    clock: options.clock ?? systemClock,
-    random: options.random ?? Math.random,
+    ...base,
+    requests: new Requests(base),
+    answers: new Answers(base),
     topology: new TopologyKeeper(driver, topology),
     attempts: new AttemptLog(driver.capabilities.retry),
     budget: new SendBudget(

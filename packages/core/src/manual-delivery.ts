@@ -8,7 +8,7 @@ import { flow } from './flow.js'
 import type { Held } from './held.js'
 import { Incoming } from './incoming.js'
 import type { Judgement } from './judge.js'
-import { ACK, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
+import { acked, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
 import type { Delivery } from './message.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { retriesHere } from './resolved-queue.js'
@@ -37,8 +37,8 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
     this.#begun = context.clock.elapsed()
   }
 
-  ack(): Promise<void> {
-    return this.#settle('ack', () => ACK)
+  ack(answer?: unknown): Promise<void> {
+    return this.#settle('ack', () => acked(answer))
   }
 
   release(): Promise<void> {
@@ -126,6 +126,7 @@ async function settle(
     await held.intake.settle(held, judged.verdict)
   }
   context.attempts.settled(name, held.delivery, judged)
+  context.answers.settled(resolved, held.delivery.message, judged)
 }
 
 /**

@@ -27,6 +27,8 @@ export interface Message<T> {
   readonly key: string | undefined
   /** What it was published under, when it came through a topic. */
   readonly subject: string | undefined
+  /** Where an answer is expected, when it is a request: an address of the broker. */
+  readonly replyTo: string | undefined
   readonly priority: Lane
   readonly expiresAt: Date | undefined
   /** W3C trace context. */
@@ -47,8 +49,8 @@ export interface Message<T> {
  * A settle fails with `LEASE_LOST` when the message is no longer ours.
  */
 export interface Delivery<T> extends Message<T> {
-  /** Done: take it off the queue. */
-  ack(): Promise<void>
+  /** Done: take it off the queue. `answer` is for whoever requested it. */
+  ack(answer?: unknown): Promise<void>
   /**
    * Failed: judged by the queue's retry policy as if a handler had thrown `error`, so after the last
    * attempt it is dead-lettered. `delay` overrides the policy's.

@@ -43,7 +43,7 @@ export type Bodies<T> = Pick<QueueDefinition<T>, 'schema' | 'codec'> &
   Partial<Pick<QueueDefinition<T>, 'order'>>
 
 /** What we put on a message ourselves, checked already. */
-export type Addressing = Pick<WireMessage, 'subject' | 'replyTo'>
+export type Addressing = Pick<WireMessage, 'subject'>
 
 /**
  * Checks everything that can be known before I/O, and encodes. May be a promise only where a schema
@@ -88,7 +88,7 @@ function encode<T>(
   limits: Limits,
   body: T,
   options: SendOptions,
-  { subject, replyTo }: Addressing,
+  { subject }: Addressing,
 ): Outgoing {
   const bytes = definition.codec.encode(body)
   if (!(bytes instanceof Uint8Array))
@@ -111,7 +111,7 @@ function encode<T>(
         causationId: undefined,
         key: undefined,
         subject,
-        replyTo,
+        replyTo: undefined,
         lane: undefined,
         expiresAt: undefined,
         traceparent: undefined,
@@ -146,7 +146,7 @@ function encode<T>(
       causationId: field(at, 'causationId', options.causationId ?? cause?.id),
       key: field(at, 'key', options.key),
       subject,
-      replyTo,
+      replyTo: undefined,
       lane: options.priority,
       expiresAt: ttlMs === undefined ? undefined : now + ttlMs,
       traceparent: field(at, 'traceparent', options.traceparent ?? cause?.traceparent),

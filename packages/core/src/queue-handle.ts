@@ -1,9 +1,13 @@
+import { readAnswer } from './answer.js'
 import { sendEach } from './batch.js'
+import type { Codec } from './codec.js'
 import type { Context } from './context.js'
 import type { DeadLetters } from './dead-letters.js'
 import type { QueueSpec } from './driver.js'
+import { MsgloopError } from './error.js'
 import { Outlet } from './outlet.js'
-import type { BatchItem, Queue, SendOptions, SendResult } from './queue.js'
+import type { BatchItem, Queue, RequestOptions, SendOptions, SendResult } from './queue.js'
+import { readRequest } from './request-options.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import type { SenderLink } from './sender-link.js'
 import type { OpenParts } from './source-handle.js'
@@ -13,6 +17,7 @@ import { wrap } from './wrap.js'
 export class QueueHandle<T> extends SourceHandle<T> implements Queue<T> {
   readonly #context: Context
   readonly #outlet: Outlet<T>
+  readonly #codec: Codec<unknown>
 
   constructor(
     context: Context,
@@ -23,6 +28,7 @@ export class QueueHandle<T> extends SourceHandle<T> implements Queue<T> {
     super(context, resolved, parts, deadLetters)
     const { definition } = resolved
     this.#context = context
+    this.#codec = definition.codec
     this.#outlet = new Outlet(context, resolved, definition, definition.sendTimeoutMs)
   }
 
@@ -36,6 +42,29 @@ export class QueueHandle<T> extends SourceHandle<T> implements Queue<T> {
 
   get outlet(): Outlet<T> {
     return this.#outlet
+  }
+
+  async request<R>(body: T, options: RequestOptions = {}): Promise<R> {
+    const { driver, requests } = this.#context
+    this.#context.assertSending()
+    const at = `request to ${this.#outlet.at}`
+    if (!driver.capabilities.replies)
+      throw new MsgloopError('UNSUPPORTED', `${at}: there is no request-reply on ${driver.name}`, {
+        outcome: 'rejected',
+      })
+    const { timeoutMs, signal, send } = readRequest(at, options)
+    const { message, delayMs } = await this.#outlet.prepare(body, send)
+    const { id, correlationId = id } = message
+    const answer = await requests.ask({
+      id,
+      at,
+      timeoutMs,
+      signal,
+      send: (replyTo, stop) =>
+        this.#outlet.sendPrepared({ message: { ...message, correlationId, replyTo }, delayMs }, stop),
+    })
+    // Without a schema the caller's word for the type is all there is.
+    return readAnswer(at, this.#codec, answer) as R
   }
 
   async sendBatch(

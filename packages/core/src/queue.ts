@@ -32,6 +32,17 @@ export interface SendOptions {
   readonly signal?: AbortSignal
 }
 
+/** What may go with a request. Aborting its `signal` stops waiting: the request may still be handled. */
+export interface RequestOptions extends SendOptions {
+  /** Longest to wait for the answer, sending included. Default 30 s. */
+  readonly timeout?: Duration
+  /**
+   * Whether the request is dead-lettered as `expired` when no handler got it within `timeout` (or `ttl`), so that
+   * nobody works for a caller that is gone. Default true.
+   */
+  readonly expires?: boolean
+}
+
 /** One message of `sendBatch`. */
 export interface BatchItem<T> extends Omit<SendOptions, 'signal'> {
   readonly body: T
@@ -89,6 +100,15 @@ export interface Queue<T> extends MessageSource<T> {
    * @example await queue.send({ id: 7 }, { delay: '3d', headers: { tenant: 'a' } })
    */
   send(body: T, options?: SendOptions): Promise<string>
+  /**
+   * Sends, and resolves with what the handler returned. At least once, as everything: a handler whose process dies
+   * before it is settled runs again, and then answers. Only the first answer counts; later ones are dropped.
+   *
+   * @throws MsgloopError `REMOTE` when the handler failed for good, with its error as `cause`; `TIMEOUT` when there
+   * was no answer in time: with `outcome` `unknown` the request may have been handled, or still be
+   * @example const { total } = await prices.request<Price>({ sku: 7 }, { timeout: '5s' })
+   */
+  request<R = unknown>(body: T, options?: RequestOptions): Promise<R>
   /** One outcome per item, in input order. Never rejects for what became of an item. */
   sendBatch(
     items: readonly BatchItem<T>[],

@@ -5,9 +5,11 @@ import type { Held } from './held.js'
 import type { Message } from './message.js'
 
 /** How a handler run ended. A handler can throw `undefined`, so the error alone does not tell. */
-export type Outcome = { readonly ok: true } | { readonly ok: false; readonly error: unknown }
+export type Outcome =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: unknown }
 
-const OK: Outcome = Object.freeze({ ok: true })
+const DONE: Outcome = Object.freeze({ ok: true, value: undefined })
 
 /** Wraps a handler in middleware, outermost first. */
 export function compose<T>(
@@ -35,9 +37,11 @@ export async function runHandler<T>(
 ): Promise<Outcome> {
   try {
     const result = run(message)
-    if (timeoutMs === undefined || !isPromiseLike(result)) await result
-    else await within(timeoutMs, result, held, clock)
-    return OK
+    const value: unknown =
+      timeoutMs === undefined || !isPromiseLike(result)
+        ? await result
+        : await within(timeoutMs, result, held, clock)
+    return value === undefined ? DONE : { ok: true, value }
   } catch (error) {
     return { ok: false, error }
   }

@@ -37,12 +37,13 @@ export class Settler {
   async settle(held: Held, judged: Judgement, book: Book, durationMs?: number): Promise<boolean> {
     let judgement = judged
     const queue = this.#resolved.definition.name
-    const { attempts } = this.#context
+    const { attempts, answers } = this.#context
     attempts.settling(queue, held.delivery, judged)
     for (let attempt = 1; !held.lost; attempt++) {
       try {
         await held.intake.settle(held, judgement.verdict)
         attempts.settled(queue, held.delivery, judgement)
+        answers.settled(this.#resolved, held.delivery.message, judgement)
         if (flow.hasSubscribers)
           publishSettled(this.#context, held, {
             queue,

@@ -38,6 +38,7 @@ export type {
   ReceiveOptions,
   ReplayOptions,
   ReplayResult,
+  RequestOptions,
   RetryPolicy,
   SchemaIssue,
   SchemaResult,
