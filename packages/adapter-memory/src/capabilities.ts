@@ -65,5 +65,5 @@ export const MEMORY: Profile = profile({
   order: 'broker',
   lanes: false,
   topics: true,
-  replies: false,
+  replies: true,
 })

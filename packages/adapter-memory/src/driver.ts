@@ -6,6 +6,7 @@ import type {
   Driver,
   Receiver,
   ReceiverOptions,
+  Replies,
   Sender,
   Source,
 } from '@msgloop/core/driver'
@@ -13,6 +14,7 @@ import { DriverError } from '@msgloop/core/driver'
 import { memoryAdmin } from './admin.js'
 import type { Connection } from './connection.js'
 import { MemoryReceiver } from './receiver.js'
+import { memoryReplies } from './replies.js'
 import { MemorySender } from './sender.js'
 
 /** One client of a memory broker. */
@@ -21,6 +23,7 @@ export class MemoryDriver implements Driver {
   readonly address: string
   readonly capabilities: Capabilities
   readonly admin: Admin
+  readonly replies: Replies
   readonly #connection: Connection
   readonly #leave: () => void
 
@@ -28,6 +31,7 @@ export class MemoryDriver implements Driver {
     this.address = connection.broker.address
     this.capabilities = connection.broker.profile.capabilities
     this.admin = memoryAdmin(connection)
+    this.replies = memoryReplies(connection)
     this.#connection = connection
     this.#leave = leave
   }

@@ -1,4 +1,4 @@
-import type { Clock, Destination, Source, Topology } from '@msgloop/core/driver'
+import type { Clock, Destination, Source, Topology, WireMessage } from '@msgloop/core/driver'
 import { DriverError } from '@msgloop/core/driver'
 import type { Profile } from './capabilities.js'
 import { missing, QueueState, type Site } from './queue-state.js'
@@ -14,6 +14,9 @@ export class MemoryBroker implements Site {
   readonly profile: Profile
   readonly #queues = new Map<string, QueueState>()
   readonly #topics = new Map<string, TopicState>()
+  /** Who waits for answers, by address. */
+  readonly #channels = new Map<string, (message: WireMessage) => void>()
+  #channelsOpened = 0
 
   constructor(address: string, profile: Profile, clock: Clock) {
     this.address = address
@@ -67,6 +70,22 @@ export class MemoryBroker implements Site {
     if (queue?.spec.kind === 'subscription') this.#topics.get(queue.spec.topic)?.unbind(name)
     queue?.delete()
     this.#queues.delete(name)
+  }
+
+  openChannel(onReply: (message: WireMessage) => void): string {
+    const address = `reply-${++this.#channelsOpened}`
+    this.#channels.set(address, onReply)
+    return address
+  }
+
+  /** Whether it was open. */
+  closeChannel(address: string): boolean {
+    return this.#channels.delete(address)
+  }
+
+  /** Nobody waits at an address that is gone. */
+  answer(address: string, message: WireMessage): void {
+    this.#channels.get(address)?.(message)
   }
 
   #existingTopic(name: string): TopicState {
