@@ -4,6 +4,7 @@ import type {
   Driver,
   Receiver,
   ReceiverOptions,
+  Replies,
   Sender,
   Source,
 } from '@msgloop/core/driver'
@@ -11,9 +12,10 @@ import type {
 /** What a decorated driver does differently. Each gets the original and returns the members it replaces. */
 export interface Decoration {
   /** Hears of every attempt to connect or to open, also of those that fail. */
-  readonly before?: (call: 'connect' | 'openSender' | 'openReceiver') => void
+  readonly before?: (call: 'connect' | 'openSender' | 'openReceiver' | 'openReplies') => void
   readonly driver?: (inner: Driver) => Partial<Driver>
   readonly admin?: (inner: Admin) => Partial<Admin>
+  readonly replies?: (inner: Replies) => Partial<Replies>
   readonly sender?: (inner: Sender, destination: Destination) => Partial<Sender>
   readonly receiver?: (inner: Receiver, source: Source, options: ReceiverOptions) => Partial<Receiver>
 }
@@ -21,6 +23,7 @@ export interface Decoration {
 /** A driver that does as `inner` does, but for what `decoration` replaces. */
 export function decorate(inner: Driver, decoration: Decoration): Driver {
   const replaced = decoration.driver?.(inner) ?? {}
+  const { replies } = inner
   const openSender = replaced.openSender ?? inner.openSender.bind(inner)
   const openReceiver = replaced.openReceiver ?? inner.openReceiver.bind(inner)
   return {
@@ -30,6 +33,16 @@ export function decorate(inner: Driver, decoration: Decoration): Driver {
     },
     capabilities: inner.capabilities,
     admin: { ...forwardAdmin(inner.admin), ...decoration.admin?.(inner.admin) },
+    ...(replies && {
+      replies: {
+        open(options, signal) {
+          decoration.before?.('openReplies')
+          return replies.open(options, signal)
+        },
+        send: (batch, signal) => replies.send(batch, signal),
+        ...decoration.replies?.(replies),
+      },
+    }),
     connect(signal) {
       decoration.before?.('connect')
       return inner.connect(signal)

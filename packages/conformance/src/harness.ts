@@ -8,6 +8,8 @@ export interface ForeignMessage {
   readonly headers?: Readonly<Record<string, string>>
   readonly id?: string
   readonly correlationId?: string
+  /** Where it expects an answer: an address of the broker. */
+  readonly replyTo?: string
   readonly type?: string
 }
 

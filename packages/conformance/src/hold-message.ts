@@ -1,6 +1,9 @@
 import { createBroker, defineQueue, fixed } from '@msgloop/core'
 import type { Driver } from '@msgloop/core/driver'
 
+/** What the handler of `holdMessage` returns. */
+export const HELD_ANSWER = 'held until the end'
+
 /** The queue of cases that kill a consumer's process: both sides must define it alike. `ordered…` has order by key. */
 export function heldQueue(name: string) {
   const order = name.startsWith('ordered') ? 'key' : 'none'
@@ -10,7 +13,7 @@ export function heldQueue(name: string) {
 /**
  * The program of a harness's `spawnConsumer`: consumes `queue`, and prints `started <message id>` on a
  * line of its own when its handler has been given a message. The handler never ends, but for SIGTERM:
- * then it ends after a moment, and so does the process, by `broker.closeOn`.
+ * then it returns `HELD_ANSWER` after a moment, and the process ends, by `broker.closeOn`.
  *
  * @example
  * // child.js, started as `node child.js <queue>`
@@ -26,6 +29,7 @@ export async function holdMessage(driver: Driver, queue: string): Promise<void> 
     async (_, message) => {
       process.stdout.write(`started ${message.id}\n`)
       await terminated
+      return HELD_ANSWER
     },
     { concurrency: 1 },
   )

@@ -19,6 +19,8 @@ import { receiveCases } from './receive.js'
 import { receiveUnstorableCases } from './receive-unstorable.js'
 import { replayCases } from './replay.js'
 import { replaySharedCases } from './replay-shared.js'
+import { requestCases } from './request.js'
+import { requestForeignCases } from './request-foreign.js'
 import { retryCases } from './retry.js'
 import { retryWaitCases } from './retry-wait.js'
 import { sendCases } from './send.js'
@@ -53,7 +55,8 @@ export const cases: readonly Case[] = [
   ...replaySharedCases,
   ...waitingCases,
   ...topicRoutingCases,
-
+  ...requestCases,
+  ...requestForeignCases,
   ...exactlyOnceCases,
   ...exactlyOnceTroubleCases,
   ...orderCases,

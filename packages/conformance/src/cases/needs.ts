@@ -19,6 +19,8 @@ export const needsProcess: Skip = (_, harness) =>
 
 export const needsTopics: Skip = ({ topics }) => (topics ? undefined : 'the broker has no topics')
 
+export const needsReplies: Skip = ({ replies }) => (replies ? undefined : 'the broker has no request-reply')
+
 export const needsInbox: Skip = (_, harness) => (harness.inbox ? undefined : 'the harness has no inbox')
 
 export const needsInboxTransaction: Skip = (_, harness) =>

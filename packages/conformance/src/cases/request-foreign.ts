@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict'
+import { immediate } from '@msgloop/core'
+import type { ReplyChannel, WireMessage } from '@msgloop/core/driver'
+import type { Case } from '../case.js'
+import type { CaseContext } from '../context.js'
+import { refused } from '../expect.js'
+import { HELD_ANSWER, heldQueue } from '../hold-message.js'
+import { deferred, pause } from '../wait.js'
+import { all, needsDisconnect, needsForeign, needsProcess, needsReplies } from './needs.js'
+
+interface Inbox {
+  readonly channel: ReplyChannel
+  readonly messages: readonly WireMessage[]
+}
+
+/** A reply channel without the core. */
+async function openInbox(t: CaseContext): Promise<Inbox> {
+  const { replies } = await t.driver()
+  assert.ok(replies, 'the driver has replies, as its capabilities say')
+  const messages: WireMessage[] = []
+  const onReply = (message: WireMessage): void => void messages.push(message)
+  const channel = await replies.open({ onReply, onLost() {} }, t.signal)
+  return { channel, messages }
+}
+
+const text = (message: WireMessage | undefined): string => Buffer.from(message?.body ?? []).toString()
+
+export const requestForeignCases: readonly Case[] = [
+  {
+    id: 'Q1-foreign',
+    clauses: ['Q1', 'M4'],
+    name: 'a request of a foreign client is answered where it says, by its own correlation id, in the codec of the queue',
+    skip: all(needsReplies, needsForeign),
+    async run(t) {
+      const queue = await t.queue<{ n: number }>()
+      await queue.receive()
+      const inbox = await openInbox(t)
+      t.consume(queue, ({ n }) => ({ twice: 2 * n }))
+      const { address: replyTo } = inbox.channel
+      await t.harness.sendForeign?.(queue.name, {
+        body: Buffer.from('{"n":21}'),
+        contentType: 'application/json',
+        correlationId: 'theirs',
+        replyTo,
+      })
+      await t.count('answers', inbox.messages, 1)
+      const [answer] = inbox.messages
+      assert.equal(text(answer), '{"twice":42}')
+      assert.equal(answer?.contentType, 'application/json')
+      assert.equal(answer?.correlationId, 'theirs')
+    },
+  },
+  {
+    id: 'Q1-foreign-fails',
+    clauses: ['Q1', 'M4'],
+    name: 'a foreign client reads a failure as JSON: the name and the message of the error',
+    skip: all(needsReplies, needsForeign),
+    async run(t) {
+      const queue = await t.queue({ retry: immediate({ attempts: 2 }) })
+      await queue.receive()
+      const inbox = await openInbox(t)
+      t.consume(queue, () => {
+        throw new RangeError('too far')
+      })
+      const { address: replyTo } = inbox.channel
+      await t.harness.sendForeign?.(queue.name, { body: Buffer.from('{}'), replyTo })
+      await t.count('answers', inbox.messages, 1)
+      assert.deepEqual(JSON.parse(text(inbox.messages[0])), { name: 'RangeError', message: 'too far' })
+    },
+  },
+  {
+    id: 'Q1-once',
+    clauses: ['Q1', 'D4'],
+    name: 'a request is answered once: not again by who consumes its dead letter',
+    skip: needsReplies,
+    async run(t) {
+      const definition = t.define<string>({ retry: immediate({ attempts: 1 }) })
+      const spec = await t.declare(definition)
+      const inbox = await openInbox(t)
+      const { address: replyTo } = inbox.channel
+      await t.sendRaw(spec, [{ id: 'r1', body: Buffer.from('1'), replyTo }])
+      const queue = await t.open(definition)
+      t.consume(queue, () => Promise.reject(new Error('no')))
+      await t.count('answers', inbox.messages, 1)
+      assert.equal(inbox.messages[0]?.causationId, 'r1')
+      const dead = t.consume(queue.deadLetters.queue, () => 'from the dead')
+      await t.count('entries consumed', dead.list, 1)
+      await dead.consumer.close()
+      await pause(300)
+      assert.equal(inbox.messages.length, 1, 'answers')
+    },
+  },
+  {
+    id: 'Q2-channel',
+    clauses: ['Q2', 'C1'],
+    name: 'channels of a driver have addresses of their own, get what is sent there whole, and may be gone',
+    skip: needsReplies,
+    async run(t) {
+      const [a, b] = [await openInbox(t), await openInbox(t)]
+      assert.match(a.channel.address, /^[\x21-\x7e]{1,200}$/)
+      assert.notEqual(a.channel.address, b.channel.address)
+      const { replies } = await t.driver()
+      const message = {
+        id: 'a1',
+        body: Buffer.from([0, 0xff, 0x80]),
+        headers: { 'msgloop-failed': 'true' },
+        timestamp: 1_700_000_000_000,
+        contentType: 'application/x-any',
+        correlationId: 'corr',
+        causationId: 'r1',
+      }
+      const batch = [a, b].map(({ channel }, n) => ({
+        address: channel.address,
+        message: { ...message, id: `a${n}` },
+      }))
+      assert.deepEqual(await replies?.send(batch, t.signal), [])
+      for (const [n, { messages }] of [a, b].entries()) {
+        await t.count('answers', messages, 1)
+        const [seen] = messages
+        assert.deepEqual(
+          [seen?.correlationId, seen?.causationId, seen?.contentType],
+          ['corr', 'r1', 'application/x-any'],
+        )
+        assert.equal(seen?.headers['msgloop-failed'], 'true')
+        assert.equal(seen?.id, `a${n}`)
+        assert.deepEqual([...(seen?.body ?? [])], [0, 0xff, 0x80])
+      }
+      await a.channel.close()
+      assert.deepEqual(await replies?.send(batch, t.signal), [], 'a channel that is gone is no failure')
+      await t.count('answers', b.messages, 2)
+      assert.equal(a.messages.length, 1)
+    },
+  },
+  {
+    id: 'Q2-many-answers',
+    clauses: ['Q2', 'C1'],
+    name: 'a batch of answers arrives whole: each once, to its own channel',
+    skip: needsReplies,
+    async run(t) {
+      const inboxes = [await openInbox(t), await openInbox(t)]
+      const { replies } = await t.driver()
+      const count = Math.min(t.capabilities.limits.sendBatch, 100)
+      const batch = Array.from({ length: count }, (_, n) => ({
+        address: inboxes[n % 2]?.channel.address ?? '',
+        message: {
+          id: `a${n}`,
+          body: Buffer.from(`${n}`),
+          headers: {},
+          timestamp: Date.now(),
+          causationId: `r${n}`,
+        },
+      }))
+      assert.deepEqual(await replies?.send(batch, t.signal), [])
+      for (const [side, { messages }] of inboxes.entries()) {
+        const mine = batch.filter((_, n) => n % 2 === side).map(({ message }) => message.causationId)
+        await t.count('answers', messages, mine.length)
+        assert.deepEqual(messages.map(({ causationId }) => causationId).sort(), mine.sort())
+      }
+    },
+  },
+  {
+    id: 'Q1-requester-cut',
+    clauses: ['Q1', 'L4'],
+    name: 'when the requester loses its connection, what was in flight times out, and new requests are answered',
+    skip: all(needsReplies, needsDisconnect),
+    async run(t) {
+      const definition = t.define<string>()
+      const gate = deferred()
+      const runs = t.consume(await t.open(definition), async (body) => {
+        if (body === 'in flight') await gate.promise
+        return body
+      })
+      const queue = await t.open(definition)
+      const lost = refused(
+        'in flight',
+        () => queue.request('in flight', { timeout: '4s', expires: false }),
+        'TIMEOUT',
+        'unknown',
+      )
+      lost.catch(() => {})
+      await t.count('handler runs', runs.list, 1)
+      await t.disconnect(t.brokerOf(queue))
+      assert.equal(await queue.request('new'), 'new')
+      await lost
+      gate.resolve()
+      assert.equal(await queue.request('after'), 'after')
+      assert.equal(runs.list.filter(({ body }) => body === 'in flight').length, 1, 'it is not sent again')
+    },
+  },
+  {
+    id: 'Q1-responder-cut',
+    clauses: ['Q1', 'R6'],
+    name: 'when the connection of the consumer is cut, the request is handled again and answered',
+    skip: all(needsReplies, needsDisconnect),
+    async run(t) {
+      const definition = t.define<string>({ lease: '1s' })
+      const responder = await t.open(definition)
+      t.consume(responder, async (body, _, nth) => {
+        if (nth === 1) await t.disconnect(t.brokerOf(responder))
+        return body
+      })
+      const queue = await t.open(definition)
+      assert.equal(await queue.request('cut', { timeout: '18s' }), 'cut')
+      await t.empty(queue)
+    },
+  },
+  {
+    id: 'Q1-process',
+    clauses: ['Q1', 'L9'],
+    name: 'another process answers, also when it is told to end meanwhile',
+    timeoutMs: 30_000,
+    skip: all(needsReplies, needsProcess),
+    async run(t) {
+      const definition = heldQueue(t.name())
+      const queue = await t.open(definition)
+      await queue.receive()
+      const child = await t.harness.spawnConsumer?.(queue.name)
+      assert.ok(child)
+      const answer = queue.request({}, { id: 'r1', timeout: '25s' })
+      answer.catch(() => {})
+      assert.equal(await t.settled('the other process to hold it', child.started), 'r1')
+      await child.terminate()
+      assert.equal(await t.settled('the answer', answer), HELD_ANSWER)
+    },
+  },
+  {
+    id: 'Q1-killed',
+    clauses: ['Q1', 'R6'],
+    name: 'when the process that handles a request is killed, whoever handles it next answers',
+    timeoutMs: 30_000,
+    skip: all(needsReplies, needsProcess),
+    async run(t) {
+      const definition = heldQueue(t.name())
+      const queue = await t.open(definition)
+      await queue.receive()
+      const child = await t.harness.spawnConsumer?.(queue.name)
+      assert.ok(child)
+      const answer = queue.request({}, { timeout: '25s' })
+      answer.catch(() => {})
+      await t.settled('the other process to hold it', child.started)
+      await child.kill()
+      t.consume(await t.open(definition), () => 'from the next')
+      assert.equal(await t.settled('the answer', answer), 'from the next')
+    },
+  },
+]
