@@ -1,4 +1,12 @@
-import type { Admin, Drift, QueueStats, Source, Topology } from '@msgloop/core/driver'
+import {
+  type Admin,
+  type Drift,
+  DriverError,
+  type QueueStats,
+  type Source,
+  type Topology,
+} from '@msgloop/core/driver'
+import type { Replies } from 'amqplib'
 import type { Session } from './connection.js'
 import { classify } from './errors.js'
 import {
@@ -10,7 +18,9 @@ import {
   inequivalence,
   type Settings,
 } from './objects.js'
+import { queuesOf } from './partitions.js'
 import { bind, checked, objectsOf, remove } from './topology.js'
+import { countWorkers } from './workers.js'
 
 export class RabbitmqAdmin implements Admin {
   readonly #open: (signal: AbortSignal) => Promise<Session>
@@ -22,6 +32,8 @@ export class RabbitmqAdmin implements Admin {
   async declare(topology: Topology, signal: AbortSignal): Promise<void> {
     const objects = objectsOf(checked(topology))
     const session = await this.#open(signal)
+    const [other] = await otherKind(session, topology, signal)
+    if (other) throw orderError(other)
     let declaring: BrokerObject | undefined
     try {
       await session.scratch(async (channel) => {
@@ -42,30 +54,42 @@ export class RabbitmqAdmin implements Admin {
   async verify(topology: Topology, signal: AbortSignal): Promise<readonly Drift[]> {
     const objects = objectsOf(checked(topology))
     const session = await this.#open(signal)
-    const drifts: Drift[] = []
+    const drifts = [...(await otherKind(session, topology, signal))]
     for (const object of objects) drifts.push(...(await compare(session, object, signal)))
     return drifts
   }
 
   async stats(source: Source, signal: AbortSignal): Promise<QueueStats> {
-    const { name } = checked(source)
+    const queues = queuesOf(checked(source))
     const session = await this.#open(signal)
-    const found = await session.scratch((channel) => channel.checkQueue(name), signal)
+    const found = await session.scratch(async (channel) => {
+      const counts: Replies.AssertQueue[] = []
+      for (const queue of queues) counts.push(await channel.checkQueue(queue))
+      return counts
+    }, signal)
+    const served = Math.min(...found.map(({ consumerCount }) => consumerCount))
     return {
-      ready: found.messageCount,
+      ready: found.reduce((sum, { messageCount }) => sum + messageCount, 0),
       inFlight: undefined,
       delayed: undefined,
       dead: undefined,
       oldestAgeMs: undefined,
-      consumers: found.consumerCount,
+      consumers:
+        source.order === 'none' || served === 0
+          ? served
+          : Math.max(1, await countWorkers(session, source.name)),
     }
   }
 
   /** Delayed messages stay: the delay queues are everybody's. */
   async purge(source: Source, signal: AbortSignal): Promise<number> {
-    const { name } = checked(source)
+    const queues = queuesOf(checked(source))
     const session = await this.#open(signal)
-    return (await session.scratch((channel) => channel.purgeQueue(name), signal)).messageCount
+    return session.scratch(async (channel) => {
+      let purged = 0
+      for (const queue of queues) purged += (await channel.purgeQueue(queue)).messageCount
+      return purged
+    }, signal)
   }
 
   async delete(topology: Topology, signal: AbortSignal): Promise<void> {
@@ -73,6 +97,28 @@ export class RabbitmqAdmin implements Admin {
     const session = await this.#open(signal)
     await session.scratch((channel) => remove(channel, topology), signal)
     session.forgetDelays()
+  }
+}
+
+/**
+ * A queue has partitions or it has none, and is one or sixteen queues of the broker: of the other kind under the
+ * same name it would leave behind whatever those hold.
+ */
+async function otherKind(
+  session: Session,
+  topology: Topology,
+  signal: AbortSignal,
+): Promise<readonly Drift[]> {
+  if (topology.kind === 'topic' || topology.role === 'dead-letter') return []
+  const { kind, name, order } = topology
+  const other = order === 'none' ? 'key' : 'none'
+  const sign = queuesOf({ name, order: other }).at(-1) ?? name
+  try {
+    await session.scratch((channel) => channel.checkQueue(sign), signal)
+    return [{ object: `${kind} "${name}"`, field: 'order', expected: order, actual: other }]
+  } catch (error) {
+    if (classify(error).code === 'NOT_FOUND') return []
+    throw error
   }
 }
 
@@ -111,6 +157,12 @@ async function compare(
   }
   return drifts()
 }
+
+const orderError = ({ object, expected, actual }: Drift): DriverError =>
+  new DriverError(
+    'DRIFT',
+    `${object} exists with other settings: order is ${actual}, wanted ${expected}; empty it and delete it, or give the new one another name`,
+  )
 
 /** Who may use an object but not configure it is not told how it was declared. */
 const UNREADABLE = {

@@ -31,7 +31,7 @@ export const capabilities: Capabilities = Object.freeze({
   purgesDelayed: false,
   stats: Object.freeze(['ready', 'dead', 'consumers'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
-  order: 'none',
+  order: 'process',
   lanes: false,
   topics: true,
   replies: true,

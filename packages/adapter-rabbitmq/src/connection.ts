@@ -82,18 +82,18 @@ export class Session {
     }
   }
 
-  /** Declares what a delay that enters at `level` needs on its way to `queue`. `undefined`: all is there. */
-  prepareDelay(queue: string, level: number): Promise<void> | undefined {
-    const missing = Math.max(0, level + 1 - this.#levels)
-    if (missing === 0 && this.#boundQueues.has(queue)) return undefined
-    const task = `${level} ${queue}`
+  /** Declares what a delay that enters at `level` needs on its way to some queues. `undefined`: all is there. */
+  prepareDelay(queues: readonly string[], level: number): Promise<void> | undefined {
+    const unbound = queues.filter((queue) => !this.#boundQueues.has(queue))
+    if (level < this.#levels && unbound.length === 0) return undefined
+    const task = `${level} ${queues.join(' ')}`
     const running = this.#preparing.get(task)
     if (running) return running
     const from = this.#levels
     const work = this.scratch(async (channel) => {
-      await bindForDelays(channel, [queue])
+      await bindForDelays(channel, unbound)
       await declareLevels(channel, from, level)
-      this.#boundQueues.add(queue)
+      for (const queue of unbound) this.#boundQueues.add(queue)
       this.#levels = Math.max(this.#levels, level + 1)
     }).finally(() => this.#preparing.delete(task))
     this.#preparing.set(task, work)

@@ -14,6 +14,7 @@ import { RabbitmqAdmin } from './admin.js'
 import { capabilities } from './capabilities.js'
 import { Connection } from './connection.js'
 import { classify } from './errors.js'
+import { PartitionedReceiver } from './partitioned-receiver.js'
 import { Publisher } from './publisher.js'
 import { RabbitmqReceiver } from './receiver.js'
 import { RabbitmqReplies } from './replies.js'
@@ -54,17 +55,20 @@ export class RabbitmqDriver implements Driver {
   }
 
   async openSender(destination: Destination, signal: AbortSignal): Promise<Sender> {
-    const { kind, name } = checked(destination)
+    const spec = checked(destination)
     const session = await this.#sending.open(signal)
-    return kind === 'topic'
-      ? RabbitmqTopicSender.open(session, name, signal)
-      : RabbitmqSender.open(session, name, signal)
+    return spec.kind === 'topic'
+      ? RabbitmqTopicSender.open(session, spec.name, signal)
+      : RabbitmqSender.open(session, spec, signal)
   }
 
   async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
-    const { name } = checked(source)
+    const { name, order } = checked(source)
     const session = await this.#receiving.open(signal)
-    return RabbitmqReceiver.open(session, name, options, () => this.#copier(), signal)
+    const copies = (): Promise<Publisher> => this.#copier()
+    return order === 'none'
+      ? RabbitmqReceiver.open(session, name, options, copies, signal)
+      : PartitionedReceiver.open(session, source, options, copies, signal)
   }
 
   classify(error: unknown): Classified {

@@ -8,10 +8,10 @@ import {
   type ReplyOptions,
 } from '@msgloop/core/driver'
 import { briefly, type Connection } from './connection.js'
+import type { Copies } from './copies.js'
 import { OWN_PREFIX } from './delay.js'
 import { lostError, untilAborted } from './errors.js'
 import { assertQueue } from './objects.js'
-import type { Copies } from './receiver.js'
 import { bufferOf } from './sender.js'
 import { decode, encode } from './wire.js'
 

@@ -1,7 +1,8 @@
-import type { Failure, Outgoing, Sender } from '@msgloop/core/driver'
+import type { Failure, Outgoing, QueueSpec, Sender, WireMessage } from '@msgloop/core/driver'
 import type { ConfirmChannel, Options } from 'amqplib'
 import { briefly, type Session } from './connection.js'
 import { delayKey, entryLevel, levelName, stepsOf } from './delay.js'
+import { queueFor, queuesOf } from './partitions.js'
 import { Publisher } from './publisher.js'
 import { encode } from './wire.js'
 
@@ -24,31 +25,38 @@ export function publishTo(
 export const bufferOf = (body: Uint8Array): Buffer =>
   Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
 
-/** What the longest of some delays to `queue` needs declared first; `undefined` when nothing. */
-export function prepare(session: Session, queue: string, delayMs: number): Promise<void> | undefined {
-  return delayMs > 0 ? session.prepareDelay(queue, entryLevel(stepsOf(delayMs))) : undefined
+/** What the longest of some delays to some queues needs declared first; `undefined` when nothing. */
+export function prepare(
+  session: Session,
+  queues: readonly string[],
+  delayMs: number,
+): Promise<void> | undefined {
+  return delayMs > 0 ? session.prepareDelay(queues, entryLevel(stepsOf(delayMs))) : undefined
 }
 
 export class RabbitmqSender implements Sender {
   readonly #publisher: Publisher
-  readonly #queue: string
+  readonly #queues: readonly string[]
+  readonly #queueOf: (message: WireMessage) => string
 
-  static async open(session: Session, queue: string, signal: AbortSignal): Promise<RabbitmqSender> {
-    return new RabbitmqSender(await Publisher.open(session, signal), queue)
+  static async open(session: Session, spec: QueueSpec, signal: AbortSignal): Promise<RabbitmqSender> {
+    return new RabbitmqSender(await Publisher.open(session, signal), spec)
   }
 
-  private constructor(publisher: Publisher, queue: string) {
+  private constructor(publisher: Publisher, spec: QueueSpec) {
     this.#publisher = publisher
-    this.#queue = queue
+    const { name, order } = spec
+    this.#queues = queuesOf(spec)
+    this.#queueOf = order === 'none' ? () => name : (message) => queueFor(name, message)
   }
 
   async send(batch: readonly Outgoing[], signal: AbortSignal): Promise<readonly Failure[]> {
-    const queue = this.#queue
+    const queueOf = this.#queueOf
     const now = Date.now()
     let longest = 0
     for (const { delayMs } of batch) if (delayMs > longest) longest = delayMs
     let unprepared: unknown
-    const preparation = prepare(this.#publisher.session, queue, longest)?.catch((error: unknown) => {
+    const preparation = prepare(this.#publisher.session, this.#queues, longest)?.catch((error: unknown) => {
       unprepared = error
     })
     const at = (index: number): Outgoing => batch[index] as Outgoing
@@ -61,7 +69,7 @@ export class RabbitmqSender implements Sender {
           const { message, delayMs } = at(index)
           if (delayMs > 0 && unprepared !== undefined) throw unprepared
           const properties = encode(message, delayMs > 0 ? 'delay' : 'queue', now)
-          return publishTo(channel, queue, delayMs, message.body, properties, confirmed)
+          return publishTo(channel, queueOf(message), delayMs, message.body, properties, confirmed)
         },
       },
       signal,

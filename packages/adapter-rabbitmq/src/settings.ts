@@ -19,6 +19,12 @@ export const SAFE_DEAD_LETTERING = {
 }
 
 export function queueSettings(spec: Source): Settings {
+  return spec.order === 'none'
+    ? plainSettings(spec)
+    : { ...plainSettings(spec), 'x-single-active-consumer': true }
+}
+
+function plainSettings(spec: Source): Settings {
   if (spec.role === 'work' && spec.deadLetter !== undefined)
     return {
       durable: true,

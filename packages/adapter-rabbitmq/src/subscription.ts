@@ -1,6 +1,7 @@
 import type { SubscriptionSpec } from '@msgloop/core/driver'
 import type { Channel } from 'amqplib'
 import { type BrokerObject, exchangeObject } from './objects.js'
+import { splitterName } from './partitions.js'
 
 /**
  * AMQP can make a binding, not look for one. So what a subscription is bound by is written down: as the
@@ -37,5 +38,7 @@ export function noteOf(spec: SubscriptionSpec): BrokerObject {
 
 /** Idempotent. Fails with 404 where the topic is missing. What several patterns match, the broker routes once. */
 export async function bindToTopic(channel: Channel, spec: SubscriptionSpec): Promise<void> {
-  for (const pattern of spec.patterns) await channel.bindQueue(spec.name, spec.topic, pattern)
+  for (const pattern of spec.patterns)
+    if (spec.order === 'none') await channel.bindQueue(spec.name, spec.topic, pattern)
+    else await channel.bindExchange(splitterName(spec.name), spec.topic, pattern)
 }

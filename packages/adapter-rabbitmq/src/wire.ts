@@ -10,6 +10,7 @@ import {
 } from '@msgloop/core/driver'
 import type { Message, Options } from 'amqplib'
 import { isLevel, OWN_PREFIX } from './delay.js'
+import { PARTITION_HEADER, partitionHeader } from './partitions.js'
 
 /** What the broker writes itself. Sent back to it, ≤ 3.13 would take it for a cycle of dead letters and drop. */
 const BROKER_HEADER = /^(x-death|x-(first|last)-death-.*|x-delivery-count|x-acquired-count|CC|BCC)$/
@@ -23,7 +24,7 @@ const LONGEST_EXPIRATION_MS = 315_360_000_000
  */
 const ESCAPE = `${RESERVED_PREFIX}user-`
 
-const FIELDS: ReadonlySet<string> = new Set(Object.values(FIELD_HEADERS))
+const FIELDS: ReadonlySet<string> = new Set([...Object.values(FIELD_HEADERS), PARTITION_HEADER])
 const BOOKS: ReadonlySet<string> = new Set(Object.values(BOOK_HEADERS))
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
@@ -63,7 +64,8 @@ export function encode(message: WireMessage, way: Way, now: number): Options.Pub
     else headers[FIELD_HEADERS.replyTo] = message.replyTo
   }
   // To a topic it is the routing key.
-  if (message.subject !== undefined && way !== 'topic') headers[FIELD_HEADERS.subject] = message.subject
+  if (way === 'topic') headers[PARTITION_HEADER] = partitionHeader(message)
+  else if (message.subject !== undefined) headers[FIELD_HEADERS.subject] = message.subject
   if (message.schemaVersion !== undefined) headers[FIELD_HEADERS.schemaVersion] = message.schemaVersion
   if (message.causationId !== undefined) headers[FIELD_HEADERS.causationId] = message.causationId
   if (message.key !== undefined) headers[FIELD_HEADERS.key] = message.key
