@@ -12,6 +12,8 @@ import type { Side } from './side.js'
 const WINDOW = 1_000
 /** One copy may take as long as a broker takes to come back; then it is tried again. */
 const SEND_MS = 30_000
+/** Beyond a lease, until its message is really there. */
+const SPARE_MS = 1_000
 /** How often a source that gives nothing is looked at. */
 const LOOK_MS = 500
 
@@ -73,8 +75,9 @@ export class Relay {
   }
 
   async #feed(intakes: Intake[]): Promise<void> {
-    const { from, quietMs, onTrouble } = this.#options
+    const { from, onTrouble } = this.#options
     const { clock, random } = from.context
+    const quietMs = this.#patience()
     const { receiveBatch } = from.context.driver.capabilities.limits
     for (let attempt = 1; !this.#stop.signal.aborted; attempt++) {
       try {
@@ -108,6 +111,14 @@ export class Relay {
         await sleep(clock, reconnectDelayMs(Math.max(1, attempt), random), this.#stop.signal)
       }
     }
+  }
+
+  /** What a process that died held comes back when its lease ends: where nobody can tell, that is waited for. */
+  #patience(): number {
+    const { from, source, quietMs } = this.#options
+    const { lease, stats } = from.context.driver.capabilities
+    if (quietMs === 0 || lease === 'connection' || stats.includes('inFlight')) return quietMs
+    return Math.max(quietMs, source.spec.leaseMs + SPARE_MS)
   }
 
   #open(): Promise<Intake> {

@@ -9,14 +9,17 @@ async function exportedNames(path: string): Promise<string[]> {
   return lists.flatMap((list) => list.split(',').map((name) => name.trim())).filter((name) => name !== '')
 }
 
-test('every name of the core, and connect, can be imported from msgloop', async () => {
+test('every name of the core, connect and openDriver can be imported from msgloop', async () => {
   const names = await exportedNames('../../core/src/index.ts')
   expect(names).toContain('Broker')
-  expect((await exportedNames('./index.ts')).sort()).toEqual([...names, 'connect', 'ConnectOptions'].sort())
+  expect((await exportedNames('./index.ts')).sort()).toEqual(
+    [...names, 'connect', 'ConnectOptions', 'openDriver'].sort(),
+  )
 })
 
 test('its values are the very ones of the core', () => {
-  const { connect, ...rest } = msgloop
+  const { connect, openDriver, ...rest } = msgloop
   expect(connect).toBeTypeOf('function')
+  expect(openDriver).toBeTypeOf('function')
   expect(rest).toEqual({ ...core })
 })

@@ -82,3 +82,4 @@ export {
 } from '@msgloop/core'
 export type { ConnectOptions } from './connect.js'
 export { connect } from './connect.js'
+export { openDriver } from './open-driver.js'
