@@ -16,6 +16,8 @@ const alias = [
   { find: /^@msgloop\/conformance\/vitest$/, replacement: source('conformance/src/vitest.ts') },
   { find: /^@msgloop\/conformance$/, replacement: source('conformance/src/index.ts') },
   { find: /^@msgloop\/migrate$/, replacement: source('migrate/src/index.ts') },
+  { find: /^@msgloop\/postgres$/, replacement: source('postgres/src/index.ts') },
+  { find: /^@msgloop\/redis$/, replacement: source('redis/src/index.ts') },
   { find: /^msgloop$/, replacement: source('msgloop/src/index.ts') },
 ]
 const env = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', TESTCONTAINERS_RYUK_DISABLED: 'true' }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { nats } from '@msgloop/adapter-nats'
 import type { Harness } from '@msgloop/conformance'
-import { spawnHolder } from '@msgloop/conformance'
+import { memoryInboxBed, spawnHolder } from '@msgloop/conformance'
 import type { Driver } from '@msgloop/core/driver'
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, headers } from '@nats-io/transport-node'
@@ -36,6 +36,7 @@ export async function natsHarness(server: NatsServer): Promise<Harness> {
     adapter: 'nats',
     version: server.version,
     secrets: [NATS_USER.password],
+    inbox: memoryInboxBed(),
     async openDriver() {
       const proxy = await tcpProxy(server)
       const driver = nats({ url: server.url(proxy) })

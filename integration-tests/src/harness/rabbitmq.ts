@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { rabbitmq } from '@msgloop/adapter-rabbitmq'
 import type { Harness } from '@msgloop/conformance'
-import { spawnHolder } from '@msgloop/conformance'
+import { memoryInboxBed, spawnHolder } from '@msgloop/conformance'
 import type { Driver } from '@msgloop/core/driver'
 import { connect } from 'amqplib'
 import type { RabbitmqServer } from '../rabbitmq-server.js'
@@ -30,6 +30,7 @@ export async function rabbitmqHarness(server: RabbitmqServer): Promise<Harness> 
     adapter: 'rabbitmq',
     version: server.version,
     secrets: [USER.password],
+    inbox: memoryInboxBed(),
     async openDriver() {
       const proxy = await tcpProxy(server)
       const driver = rabbitmq({ url: url(proxy) })

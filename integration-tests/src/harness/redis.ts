@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { redisStreams } from '@msgloop/adapter-redis-streams'
 import type { Harness } from '@msgloop/conformance'
-import { spawnHolder } from '@msgloop/conformance'
+import { memoryInboxBed, spawnHolder } from '@msgloop/conformance'
 import type { Driver } from '@msgloop/core/driver'
 import type { Redis } from 'ioredis'
 import { Cluster } from 'ioredis'
@@ -67,6 +67,7 @@ export async function redisHarness(server: RedisServer): Promise<Harness> {
     adapter: 'redis-streams',
     version: server.version,
     secrets: [USER.password],
+    inbox: memoryInboxBed(),
     async openDriver() {
       const proxy = await tcpProxy(server)
       const driver = redisStreams({ url: server.url(proxy, `${USER.name}:${USER.password}@`) })

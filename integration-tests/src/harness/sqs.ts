@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-sqs'
 import { sqs } from '@msgloop/adapter-sqs'
 import type { ForeignMessage, Harness } from '@msgloop/conformance'
-import { spawnHolder } from '@msgloop/conformance'
+import { memoryInboxBed, spawnHolder } from '@msgloop/conformance'
 import type { Driver } from '@msgloop/core/driver'
 import type { ElasticmqServer } from '../elasticmq-server.js'
 import type { TcpProxy } from '../tcp-proxy.js'
@@ -45,6 +45,7 @@ export async function sqsHarness(server: ElasticmqServer): Promise<Harness> {
     unordered: 'SQS promises no order in standard queues',
     cannotProve: { 'R6-cut': HANDED_TO_NOBODY, 'T3-disconnect': HANDED_TO_NOBODY },
     secrets: [SECRET],
+    inbox: memoryInboxBed(),
     async openDriver() {
       const proxy = await tcpProxy(server)
       const driver = sqs({ url: `sqs+http://conformance:${SECRET}@${proxy.host}:${proxy.port}` })

@@ -16,6 +16,9 @@ const ALLOWED: Readonly<Record<string, readonly RegExp[]>> = {
   // `vitest.ts` is the glue to one runner; nothing else may know one.
   conformance: [/^@msgloop\/core(\/driver)?$/],
   migrate: [/^@msgloop\/core(\/driver|\/engine)?$/],
+  // Types alone: the pool is the application's.
+  postgres: [/^@msgloop\/core(\/driver|\/engine)?$/, /^pg$/],
+  redis: [/^@msgloop\/core$/, /^ioredis$/],
   msgloop: [
     /^@msgloop\/core(\/driver)?$/,
     /^@msgloop\/adapter-/,

@@ -2,7 +2,7 @@ import type { Context } from './context.js'
 import type { Outgoing } from './driver.js'
 import { flow } from './flow.js'
 import type { Addressing, Bodies } from './outgoing.js'
-import { prepare } from './outgoing.js'
+import { prepare, roundUp } from './outgoing.js'
 import type { SendOptions } from './queue.js'
 import type { SendTopology } from './sender-link.js'
 import { SenderLink } from './sender-link.js'
@@ -40,9 +40,12 @@ export class Outlet<T> {
     return prepare(this.#context, this.#bodies, this.at, body, options, addressing)
   }
 
-  /** The second half of `send`. */
-  async sendPrepared(outgoing: Outgoing, signal?: AbortSignal): Promise<void> {
+  /** The second half of `send`, `waitedMs` after the first. */
+  async sendPrepared(prepared: Outgoing, signal?: AbortSignal, waitedMs = 0): Promise<void> {
     this.#context.assertSending()
+    const { delayResolutionMs } = this.#context.driver.capabilities.limits
+    const left = Math.max(0, prepared.delayMs - waitedMs)
+    const outgoing = waitedMs === 0 ? prepared : { ...prepared, delayMs: roundUp(left, delayResolutionMs) }
     if (!flow.hasSubscribers) return await this.link.send(outgoing, signal)
     const { message, delayMs } = outgoing
     const { clock } = this.#context

@@ -29,16 +29,17 @@ export async function preparePublish<T>(
 }
 
 /**
- * For outboxes: sends what was prepared, as `send` and `publish` do.
+ * For outboxes: sends what was prepared `waitedMs` ago, as `send` and `publish` do; what is left of its delay
+ * is waited for by the broker.
  * @throws MsgloopError with `outcome` `rejected` or `unknown`
  */
 export async function sendPrepared(
   to: Queue<unknown> | Topic<unknown>,
   outgoing: Outgoing,
-  signal?: AbortSignal,
+  { waitedMs = 0, signal }: { readonly waitedMs?: number; readonly signal?: AbortSignal } = {},
 ): Promise<void> {
   if (!(to instanceof QueueHandle || to instanceof TopicHandle)) throw foreign('sends by handles of a broker')
-  await to.outlet.sendPrepared(outgoing, signal)
+  await to.outlet.sendPrepared(outgoing, signal, waitedMs)
 }
 
 function foreign(what: string): MsgloopError {

@@ -106,7 +106,7 @@ export const exactlyOnceTroubleCases: readonly Case[] = [
       const id = await runs.queue.send({})
       assert.deepEqual(await runs.ended(1), ['acked'])
       await late.promise
-      assert.deepEqual(runs.attempts, [1, 2])
+      assert.ok(runs.attempts.length >= 2)
       assert.equal(await runs.effects(id), 1)
     },
   },

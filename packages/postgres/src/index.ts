@@ -1,0 +1,8 @@
+export type { Isolation, PostgresInbox, PostgresInboxOptions } from './inbox.js'
+export { postgresInbox } from './inbox.js'
+export type { MigrateOptions } from './migrate.js'
+export { migrate } from './migrate.js'
+export type { OutboxStats, PostgresOutbox, PostgresOutboxOptions, RefusedMessage } from './outbox.js'
+export { postgresOutbox } from './outbox.js'
+export type { Relay, RelayOptions } from './relay.js'
+export type { Row, Transactions } from './transactions.js'
