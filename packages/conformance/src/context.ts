@@ -80,7 +80,11 @@ export class CaseContext {
 
   /** A queue name that is deleted in the end, together with `<name>.dlq`. */
   name(prefix = 'q'): string {
-    const name = this.harness.unique(prefix)
+    return this.named(this.harness.unique(prefix))
+  }
+
+  /** The same for a name of the case's own making. */
+  named(name: string): string {
     this.#names.add(name)
     return name
   }
@@ -103,8 +107,10 @@ export class CaseContext {
   }
 
   /** A topic that is deleted in the end, after the subscriptions that `subscribe` made. */
-  defineTopic<T = unknown>(options: TopicOptions<T> = {}): TopicDefinition<T> {
-    const name = this.harness.unique('t')
+  defineTopic<T = unknown>(
+    options: TopicOptions<T> = {},
+    name = this.harness.unique('t'),
+  ): TopicDefinition<T> {
     this.#topics.add(name)
     return defineTopic<T>(name, options)
   }

@@ -27,7 +27,10 @@ import { sendCases } from './send.js'
 import { sendBoundCases } from './send-bounds.js'
 import { sendRefusalCases } from './send-refusals.js'
 import { settleCases } from './settle.js'
+import { topicIsolationCases } from './topic-isolation.js'
+import { topicMessageCases } from './topic-messages.js'
 import { topicRoutingCases } from './topic-routing.js'
+import { topicCases } from './topics.js'
 import { topologyCases } from './topology.js'
 import { underChangeCases } from './under-change.js'
 import { unreadableCases } from './unreadable.js'
@@ -55,6 +58,9 @@ export const cases: readonly Case[] = [
   ...replaySharedCases,
   ...waitingCases,
   ...topicRoutingCases,
+  ...topicCases,
+  ...topicIsolationCases,
+  ...topicMessageCases,
   ...requestCases,
   ...requestForeignCases,
   ...exactlyOnceCases,
