@@ -99,7 +99,10 @@ export class Requests {
         waiting.giveUp((outcome) => this.#late(request, waiting, outcome)),
       )
       signal?.addEventListener('abort', aborted, { once: true })
-      sent.catch((error) => fail(wrap(this.#context.driver, { action: at }, error, 'unknown')))
+      sent.catch((error) => {
+        // Or it was given up, which is what failed it.
+        if (!sending.signal.aborted) fail(wrap(this.#context.driver, { action: at }, error, 'unknown'))
+      })
     })
   }
 
