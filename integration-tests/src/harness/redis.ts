@@ -19,11 +19,12 @@ export const streamOf = (queue: string): string => `msgloop:{${queue.replace(/(\
 
 /** What any client can do, whether or not it knows of a cluster. */
 const foreign = (raw: Redis | Cluster): Pick<Harness, 'sendForeign' | 'declareDrifted'> => ({
-  async sendForeign(queue, { body, contentType, headers, id, correlationId, type }) {
+  async sendForeign(queue, { body, contentType, headers, id, correlationId, replyTo, type }) {
     const fields: (string | Buffer)[] = ['body', Buffer.from(body)]
     if (contentType !== undefined) fields.push('content-type', contentType)
     if (id !== undefined) fields.push('id', id)
     if (correlationId !== undefined) fields.push('correlation-id', correlationId)
+    if (replyTo !== undefined) fields.push('reply-to', replyTo)
     if (type !== undefined) fields.push('type', type)
     fields.push(...Object.entries(headers ?? {}).flat())
     await raw.xadd(streamOf(queue), '*', ...fields)

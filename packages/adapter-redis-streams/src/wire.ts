@@ -20,6 +20,7 @@ const NAMES = {
   contentType: 'content-type',
   type: 'type',
   correlationId: 'correlation-id',
+  replyTo: 'reply-to',
   timestamp: 'timestamp',
 } as const
 const BODY = 'body'
