@@ -195,18 +195,20 @@ ensure_base() { # suite
   rm -rf --one-file-system "$root"
 }
 
-# Sets CONTEXT: the folder, or a copy of it with what its context.sh fetches.
+# Sets CONTEXT: the folder, or a copy of it with what its context.sh fetches by the command it needs.
 ensure_context() { # folder
+  local needed package
   CONTEXT=$HERE/$1
   [ -e "$CONTEXT/context.sh" ] || return 0
-  if ! command -v mvn > /dev/null; then
-    say 'installing Maven…'
-    install_packages maven
+  read -r needed package < <(sed -n 's/^# needs: //p' "$CONTEXT/context.sh")
+  if ! command -v "$needed" > /dev/null; then
+    say "installing $package…"
+    install_packages "$package"
   fi
   CONTEXT=$WORK/context
   rm -rf "$CONTEXT"
   cp -R "$HERE/$1" "$CONTEXT"
-  run 'Check that Maven Central is reachable.' 300 sh "$CONTEXT/context.sh" "$CONTEXT"
+  run 'Check that the package registry it fetches from is reachable.' 300 sh "$CONTEXT/context.sh" "$CONTEXT"
 }
 
 build() { # tag, folder, suite

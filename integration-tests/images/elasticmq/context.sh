@@ -1,4 +1,5 @@
 #!/bin/sh
+# needs: mvn maven
 # Puts the server's jars, from Maven Central, into `lib` of the folder given: a copy of this one.
 set -eu
 cd "$1"

@@ -10,10 +10,10 @@ import { sqs } from '@msgloop/adapter-sqs'
 import type { Broker, Queue } from '@msgloop/core'
 import { bytes, createBroker, defineQueue, immediate, text } from '@msgloop/core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { ElasticmqServer } from '../elasticmq-server.js'
 import { startElasticmq } from '../elasticmq-server.js'
+import type { SqsServer } from '../sqs-server.js'
 
-let server: ElasticmqServer
+let server: SqsServer
 let raw: SQSClient
 let broker: Broker
 

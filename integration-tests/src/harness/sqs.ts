@@ -11,21 +11,18 @@ import { sqs } from '@msgloop/adapter-sqs'
 import type { ForeignMessage, Harness } from '@msgloop/conformance'
 import { memoryInboxBed, spawnHolder } from '@msgloop/conformance'
 import type { Driver } from '@msgloop/core/driver'
-import type { ElasticmqServer } from '../elasticmq-server.js'
+import type { SqsServer } from '../sqs-server.js'
 import type { TcpProxy } from '../tcp-proxy.js'
 import { tcpProxy } from '../tcp-proxy.js'
 
 const HOLDER = fileURLToPath(new URL('../../dist/holder.js', import.meta.url))
 const SECRET = 's3cret-of-conformance'
 
-/**
- * ElasticMQ 1.7 goes on serving a request for messages whose connection is gone, and hands them to nobody: they
- * come back after a lease, counted once more. On a broker that retries in place a hand-over is an attempt.
- */
-const HANDED_TO_NOBODY = 'ElasticMQ hands messages to requests whose connection was cut, and counts it'
+/** What is true of one emulator. */
+export type Emulator = Pick<Harness, 'cannotProve' | 'noTopics'>
 
 /** Each driver goes through a proxy of its own, so that its connections can be cut and no others. */
-export async function sqsHarness(server: ElasticmqServer): Promise<Harness> {
+export async function sqsHarness(server: SqsServer, emulator: Emulator): Promise<Harness> {
   const raw = server.client()
   const proxies = new Map<Driver, TcpProxy>()
   const proxyOf = (driver: Driver): TcpProxy => {
@@ -43,12 +40,13 @@ export async function sqsHarness(server: ElasticmqServer): Promise<Harness> {
     adapter: 'sqs',
     version: server.version,
     unordered: 'SQS promises no order in standard queues',
-    cannotProve: { 'R6-cut': HANDED_TO_NOBODY, 'T3-disconnect': HANDED_TO_NOBODY },
+    ...emulator,
     secrets: [SECRET],
     inbox: memoryInboxBed(),
     async openDriver() {
       const proxy = await tcpProxy(server)
-      const driver = sqs({ url: `sqs+http://conformance:${SECRET}@${proxy.host}:${proxy.port}` })
+      const endpoint = `${proxy.host}:${proxy.port}`
+      const driver = sqs({ url: `sqs+http://conformance:${SECRET}@${endpoint}${server.query(proxy)}` })
       proxies.set(driver, proxy)
       return driver
     },

@@ -12,7 +12,7 @@ const ALLOWED: Readonly<Record<string, readonly RegExp[]>> = {
   'adapter-nats': [/^@msgloop\/core\/driver$/, /^@nats-io\//],
   'adapter-rabbitmq': [/^@msgloop\/core\/driver$/, /^amqplib$/],
   'adapter-redis-streams': [/^@msgloop\/core\/driver$/, /^ioredis$/],
-  'adapter-sqs': [/^@msgloop\/core\/driver$/, /^@aws-sdk\/client-sqs$/, /^@smithy\/node-http-handler$/],
+  'adapter-sqs': [/^@msgloop\/core\/driver$/, /^@aws-sdk\/client-s[qn]s$/, /^@smithy\/node-http-handler$/],
   // `vitest.ts` is the glue to one runner; nothing else may know one.
   conformance: [/^@msgloop\/core(\/driver)?$/],
   migrate: [/^@msgloop\/core(\/driver|\/engine)?$/],

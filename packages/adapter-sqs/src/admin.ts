@@ -1,11 +1,29 @@
-import type { Admin, Drift, QueueSpec, QueueStats, Source, Topology } from '@msgloop/core/driver'
+import {
+  type Admin,
+  type Drift,
+  DriverError,
+  type QueueSpec,
+  type QueueStats,
+  type Source,
+  type Topology,
+} from '@msgloop/core/driver'
 import type { Api } from './api.js'
-import { inRequests } from './batch.js'
+import { inRequests, SMALL } from './batch.js'
 import { classify, isMissing, untilAborted } from './errors.js'
 import { fifoOf } from './fifo.js'
 import { physicalName } from './names.js'
+import { queuePolicy } from './queue-policy.js'
 import type { QueueRef, Queues } from './queues.js'
-import { type Attributes, asQueue, compare, driftError, queueAttributes } from './topology.js'
+import type { TopicAdmin } from './topic-admin.js'
+import {
+  type Attributes,
+  compare,
+  driftError,
+  type Neighbours,
+  queueAttributes,
+  refuseLanes,
+} from './topology.js'
+import { NO_SNS } from './url.js'
 
 /** A purge takes messages for so long at a time. */
 const PURGE_LEASE_SECONDS = 30
@@ -17,37 +35,39 @@ export class SqsAdmin implements Admin {
   readonly #api: Api
   readonly #queues: Queues
   readonly #prefix: string
+  /** Absent: there is no SNS. */
+  readonly #topics: TopicAdmin | undefined
 
-  constructor(api: Api, queues: Queues, prefix: string) {
+  constructor(api: Api, queues: Queues, prefix: string, topics: TopicAdmin | undefined) {
     this.#api = api
     this.#queues = queues
     this.#prefix = prefix
+    this.#topics = topics
   }
 
   async declare(topology: Topology, signal: AbortSignal): Promise<void> {
-    const spec = asQueue(topology)
-    const attributes = queueAttributes(spec, await this.#deadLetterArn(spec, true, signal))
-    const found = await this.#look(spec, signal)
-    if (found) return refuseDrift(spec, attributes, found)
-    const name = this.#physical(spec)
-    try {
-      this.#queues.learn(name, await this.#api.create(name, { ...attributes }, signal))
-    } catch (error) {
-      if (classify(error).code !== 'DRIFT') throw error
-      // Somebody else was quicker, and perhaps declared the same.
-      const made = await this.#look(spec, signal)
-      if (!made) throw driftError(spec, [], error)
-      refuseDrift(spec, attributes, made)
-    }
+    if (topology.kind === 'topic') return await this.#topicsFor(topology).declare(topology, signal)
+    refuseLanes(topology)
+    const neighbours = await this.#neighbours(topology, true, signal)
+    await this.#declareQueue(topology, queueAttributes(topology, neighbours), signal)
+    if (topology.kind === 'subscription')
+      await this.#topicsFor(topology).bind(topology, neighbours.queueArn, signal)
   }
 
   async verify(topology: Topology, signal: AbortSignal): Promise<readonly Drift[]> {
-    const spec = asQueue(topology)
-    const object = `queue "${spec.name}"`
+    if (topology.kind === 'topic') return await this.#topicsFor(topology).verify(topology, signal)
+    const object = `queue "${topology.name}"`
     try {
-      const found = await this.#look(spec, signal)
+      const found = await this.#look(topology, signal)
       if (!found) return [{ object, expected: 'a queue', actual: 'missing' }]
-      return compare(spec, queueAttributes(spec, await this.#deadLetterArn(spec, false, signal)), found)
+      const drifts = compare(
+        topology,
+        queueAttributes(topology, await this.#neighbours(topology, false, signal)),
+        found,
+      )
+      if (topology.kind !== 'subscription') return drifts
+      const binding = this.#topicsFor(topology).verifyBinding(topology, found.QueueArn ?? '', signal)
+      return [...drifts, ...(await binding)]
     } catch (error) {
       if (classify(error).code !== 'DENIED') throw error
       return [
@@ -58,7 +78,7 @@ export class SqsAdmin implements Admin {
 
   async stats(source: Source, signal: AbortSignal): Promise<QueueStats> {
     return {
-      ready: await this.#ready(await this.#find(asQueue(source), signal), signal),
+      ready: await this.#ready(await this.#find(source, signal), signal),
       inFlight: undefined,
       delayed: undefined,
       dead: undefined,
@@ -72,7 +92,7 @@ export class SqsAdmin implements Admin {
    * takes what handlers hold and what waits for a retry, too.
    */
   async purge(source: Source, signal: AbortSignal): Promise<number> {
-    const ref = await this.#find(asQueue(source), signal)
+    const ref = await this.#find(source, signal)
     let purged = 0
     const drain = async (): Promise<void> => {
       for (let waitSeconds = 0; !signal.aborted; ) {
@@ -86,14 +106,11 @@ export class SqsAdmin implements Admin {
         }
         waitSeconds = 0
         const entries = messages.map(({ ReceiptHandle }, index) => ({ index, item: { ReceiptHandle } }))
-        const failures = await inRequests(
-          entries,
-          () => 0,
-          (part) =>
-            this.#api.delete(
-              ref.url,
-              part.map((item, n) => ({ ...item, Id: String(n) })),
-            ),
+        const failures = await inRequests(entries, SMALL, (part) =>
+          this.#api.delete(
+            ref.url,
+            part.map((item, n) => ({ ...item, Id: String(n) })),
+          ),
         )
         if (failures[0]) throw failures[0].error
         purged += messages.length
@@ -104,9 +121,13 @@ export class SqsAdmin implements Admin {
   }
 
   async delete(topology: Topology, signal: AbortSignal): Promise<void> {
-    const spec = asQueue(topology)
+    if (topology.kind === 'topic') return await this.#topicsFor(topology).delete(topology, signal)
     try {
-      const { url, name } = await this.#find(spec, signal)
+      const { url, name } = await this.#find(topology, signal)
+      if (topology.kind === 'subscription') {
+        const { QueueArn = '' } = await this.#api.attributes(url, signal)
+        await this.#topicsFor(topology).unbind(topology, QueueArn, signal)
+      }
       this.#queues.forget(name)
       await this.#api.remove(url, signal)
     } catch (error) {
@@ -114,21 +135,55 @@ export class SqsAdmin implements Admin {
     }
   }
 
+  async #declareQueue(spec: Source, wanted: Attributes, signal: AbortSignal): Promise<void> {
+    const found = await this.#look(spec, signal)
+    if (found) return refuseDrift(spec, wanted, found)
+    const name = this.#physical(spec)
+    try {
+      this.#queues.learn(name, await this.#api.create(name, { ...wanted }, signal))
+    } catch (error) {
+      if (classify(error).code !== 'DRIFT') throw error
+      // Somebody else was quicker, and perhaps declared the same.
+      const made = await this.#look(spec, signal)
+      if (!made) throw driftError(spec, [], error)
+      refuseDrift(spec, wanted, made)
+    }
+  }
+
+  async #neighbours(
+    spec: Source,
+    make: boolean,
+    signal: AbortSignal,
+  ): Promise<Neighbours & { queueArn: string }> {
+    const deadLetterArn = await this.#deadLetterArn(spec, make, signal)
+    // In the same account and region, as SQS wants it.
+    const queueArn = `${deadLetterArn?.replace(/[^:]*$/, '') ?? ''}${this.#physical(spec)}`
+    if (spec.kind === 'queue') return { deadLetterArn, queueArn }
+    const topicArn = await this.#topicsFor(spec).arnOf(spec.topic, signal)
+    return { deadLetterArn, queueArn, policy: queuePolicy(queueArn, topicArn) }
+  }
+
+  /** @throws DriverError `UNSUPPORTED` */
+  #topicsFor({ kind, name }: Topology): TopicAdmin {
+    if (this.#topics) return this.#topics
+    throw new DriverError('UNSUPPORTED', `sqs: ${kind} "${name}": ${NO_SNS}`, { outcome: 'rejected' })
+  }
+
   async #ready({ url }: QueueRef, signal: AbortSignal): Promise<number> {
     const { ApproximateNumberOfMessages } = await this.#api.attributes(url, signal)
     return Number(ApproximateNumberOfMessages ?? 0)
   }
 
-  #find(spec: QueueSpec, signal: AbortSignal): Promise<QueueRef> {
+  #find(spec: Source, signal: AbortSignal): Promise<QueueRef> {
     return this.#queues.find(spec.name, fifoOf(spec), signal)
   }
 
-  #physical(spec: QueueSpec): string {
+  #physical(spec: Source): string {
     return physicalName(this.#prefix, spec.name, fifoOf(spec) !== undefined)
   }
 
   /** What a queue says of itself; `undefined` when there is none. */
-  async #look(spec: QueueSpec, signal: AbortSignal): Promise<Attributes | undefined> {
+  async #look(spec: Source, signal: AbortSignal): Promise<Attributes | undefined> {
     try {
       const { url } = await this.#find(spec, signal)
       return await this.#api.attributes(url, signal)
@@ -143,12 +198,13 @@ export class SqsAdmin implements Admin {
    * The queue that SQS itself moves to has to be there first, and of the same kind. The dead letters of the core
    * go to the standard one.
    */
-  async #deadLetterArn(spec: QueueSpec, make: boolean, signal: AbortSignal): Promise<string | undefined> {
-    const { deadLetter, deliveryLimit: _, ...rest } = spec
+  async #deadLetterArn(spec: Source, make: boolean, signal: AbortSignal): Promise<string | undefined> {
+    const { deadLetter, leaseMs, dedupWindowMs, order, lanes } = spec
     if (deadLetter === undefined) return undefined
     // Of a FIFO queue it may be another's too, so it is the same for all of them.
     const kind = fifoOf(spec) ? ONE_KIND : {}
-    const dead: QueueSpec = { ...rest, ...kind, name: deadLetter, role: 'dead-letter' }
+    const shared = { leaseMs, dedupWindowMs, order, lanes, ...kind }
+    const dead: QueueSpec = { ...shared, kind: 'queue', name: deadLetter, role: 'dead-letter' }
     const found = await this.#look(dead, signal)
     if (found?.QueueArn !== undefined) return found.QueueArn
     if (!make) return `the ARN of queue "${deadLetter}"`
@@ -157,7 +213,7 @@ export class SqsAdmin implements Admin {
   }
 }
 
-function refuseDrift(spec: QueueSpec, wanted: Attributes, found: Attributes): void {
+function refuseDrift(spec: Source, wanted: Attributes, found: Attributes): void {
   const drifts = compare(spec, wanted, found)
   if (drifts.length > 0) throw driftError(spec, drifts)
 }

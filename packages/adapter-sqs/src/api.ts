@@ -1,5 +1,4 @@
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import type { Agent } from 'node:http'
 import {
   type BatchResultErrorEntry,
   ChangeMessageVisibilityBatchCommand,
@@ -19,16 +18,14 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs'
 import { DriverError } from '@msgloop/core/driver'
-import { NodeHttpHandler } from '@smithy/node-http-handler'
-import { CallCounter, type CallKind } from './calls.js'
-import { noCredentials, untilAborted } from './errors.js'
+import { failedOf } from './batch-answer.js'
+import type { Caller } from './caller.js'
+import type { CallKind } from './calls.js'
+import { agentOf, clientConfig, REQUEST_MS } from './http.js'
 import type { Target } from './url.js'
 
-const REQUEST_MS = 20_000
 /** Beyond its own wait, for a poll to be answered. */
 const POLL_MARGIN_MS = 10_000
-/** A free connection is closed before the broker closes it, perhaps just under a request. */
-const IDLE_MS = 15_000
 
 export interface Poll {
   readonly max: number
@@ -37,24 +34,23 @@ export interface Poll {
 }
 
 /**
- * The calls of SQS that are needed, each once: sending again by itself is how the SDK duplicates messages.
- * Polls have a client of their own: they would keep the others' connections busy waiting.
+ * The calls of SQS that are needed. Polls have a client of their own: they would keep the others' connections busy waiting.
  */
 export class Api {
-  readonly calls = new CallCounter()
   readonly requests: SQSClient
   readonly polls: SQSClient
   readonly #target: Target
-  readonly #pollAgent: HttpAgent
+  readonly #caller: Caller
+  readonly #pollAgent: Agent
   readonly #polling = new Set<Promise<unknown>>()
   /** Broker's clock minus ours, as its last answer told: whole seconds, so the broker's is never behind it. */
   #offsetMs: number | undefined
 
-  constructor(target: Target) {
+  constructor(target: Target, caller: Caller) {
     this.#target = target
-    const secure = !target.endpoint?.startsWith('http:')
-    this.requests = client(target, agentOf(secure, 128), REQUEST_MS)
-    this.#pollAgent = agentOf(secure, 1_024)
+    this.#caller = caller
+    this.requests = client(target, agentOf(target.endpoint, 128), REQUEST_MS)
+    this.#pollAgent = agentOf(target.endpoint, 1_024)
     this.polls = client(target, this.#pollAgent, undefined)
     this.polls.middlewareStack.add(
       (next) => async (args) => {
@@ -73,12 +69,20 @@ export class Api {
 
   async send(QueueUrl: string, Entries: SendMessageBatchRequestEntry[], signal?: AbortSignal) {
     const command = new SendMessageBatchCommand({ QueueUrl, Entries })
-    return failed(await this.#call('send', (options) => this.requests.send(command, options), signal))
+    const answer = await this.#call(
+      'send',
+      QueueUrl,
+      (options) => this.requests.send(command, options),
+      signal,
+    )
+    return failedOf(Entries, answer)
   }
 
   async delete(QueueUrl: string, Entries: DeleteMessageBatchRequestEntry[], signal?: AbortSignal) {
     const command = new DeleteMessageBatchCommand({ QueueUrl, Entries })
-    return failed(await this.#call('delete', (options) => this.requests.send(command, options), signal))
+    return failed(
+      await this.#call('delete', QueueUrl, (options) => this.requests.send(command, options), signal),
+    )
   }
 
   async setVisibility(
@@ -87,7 +91,9 @@ export class Api {
     signal?: AbortSignal,
   ) {
     const command = new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })
-    return failed(await this.#call('visibility', (options) => this.requests.send(command, options), signal))
+    return failed(
+      await this.#call('visibility', QueueUrl, (options) => this.requests.send(command, options), signal),
+    )
   }
 
   /** Cannot be aborted: what the broker hands to a connection that is gone stays hidden for its whole lease. */
@@ -106,7 +112,7 @@ export class Api {
       MessageAttributeNames: ['All'],
     })
     const late = AbortSignal.timeout(waitSeconds * 1_000 + POLL_MARGIN_MS)
-    const poll = this.#call('receive', () => this.polls.send(command, { abortSignal: late }))
+    const poll = this.#call('receive', QueueUrl, () => this.polls.send(command, { abortSignal: late }))
     this.#polling.add(poll)
     try {
       return (await poll).Messages ?? []
@@ -122,33 +128,49 @@ export class Api {
   /** @throws the SDK's `QueueDoesNotExist` */
   async urlOf(QueueName: string, signal?: AbortSignal): Promise<string> {
     const command = new GetQueueUrlCommand({ QueueName })
-    const { QueueUrl } = await this.#call('other', (options) => this.requests.send(command, options), signal)
+    const { QueueUrl } = await this.#call(
+      'other',
+      undefined,
+      (options) => this.requests.send(command, options),
+      signal,
+    )
     return QueueUrl ?? ''
   }
 
   async create(QueueName: string, Attributes: Record<string, string>, signal: AbortSignal): Promise<string> {
     const command = new CreateQueueCommand({ QueueName, Attributes })
-    const { QueueUrl } = await this.#call('other', (options) => this.requests.send(command, options), signal)
+    const { QueueUrl } = await this.#call(
+      'other',
+      undefined,
+      (options) => this.requests.send(command, options),
+      signal,
+    )
     return QueueUrl ?? ''
   }
 
   async attributes(QueueUrl: string, signal?: AbortSignal): Promise<Readonly<Record<string, string>>> {
     const AttributeNames: QueueAttributeName[] = ['All']
     const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames })
-    const answer = await this.#call('other', (options) => this.requests.send(command, options), signal)
+    const answer = await this.#call(
+      'other',
+      QueueUrl,
+      (options) => this.requests.send(command, options),
+      signal,
+    )
     return answer.Attributes ?? {}
   }
 
   async remove(QueueUrl: string, signal: AbortSignal): Promise<void> {
     const command = new DeleteQueueCommand({ QueueUrl })
-    await this.#call('other', (options) => this.requests.send(command, options), signal)
+    await this.#call('other', QueueUrl, (options) => this.requests.send(command, options), signal)
+    this.#caller.calls.forget(QueueUrl)
   }
 
   /** Proves that the broker answers. Who may not list queues has been answered, too. */
   async greet(signal: AbortSignal): Promise<void> {
     const command = new ListQueuesCommand({ MaxResults: 1, QueueNamePrefix: `${this.#target.prefix}msgloop` })
     try {
-      await this.#call('other', (options) => this.requests.send(command, options), signal)
+      await this.#call('other', undefined, (options) => this.requests.send(command, options), signal)
     } catch (error) {
       if (!(error instanceof Error) || !/^AccessDenied(Exception)?$/.test(error.name)) throw error
     }
@@ -170,36 +192,13 @@ export class Api {
     this.polls.destroy()
   }
 
-  async #call<T>(
+  #call<T>(
     kind: CallKind,
-    call: (options: { abortSignal?: AbortSignal }) => Promise<T>,
+    queueUrl: string | undefined,
+    request: (options: { abortSignal?: AbortSignal }) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    const options = signal ? { abortSignal: signal } : {}
-    this.calls[kind]++
-    try {
-      const first = call(options)
-      const all =
-        kind === 'send'
-          ? first
-          : first.catch((error: unknown) => this.#again(kind, error, () => call(options)))
-      return await untilAborted(all, signal)
-    } catch (error) {
-      if (error instanceof Error && error.name === 'CredentialsProviderError')
-        throw noCredentials(this.#target.address, error)
-      throw error
-    }
-  }
-
-  /**
-   * That a kept connection is gone is often noticed only by using it. HTTP lets a client make a request once more
-   * that may be made twice, which is every one here but a send.
-   */
-  #again<T>(kind: CallKind, error: unknown, call: () => Promise<T>): Promise<T> {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code !== 'ECONNRESET' && code !== 'EPIPE') return Promise.reject(error)
-    this.calls[kind]++
-    return call()
+    return this.#caller.call({ kind, queueUrl }, request, signal)
   }
 
   #readClock(response: unknown): void {
@@ -221,27 +220,13 @@ const CLOCK_SET_MS = 1_500
 /** After the last poll, for what it brought to be given back. */
 const LINGER_MS = 5_000
 
-function agentOf(secure: boolean, maxSockets: number): HttpAgent {
-  const options = { keepAlive: true, maxSockets, timeout: IDLE_MS }
-  return secure ? new HttpsAgent(options) : new HttpAgent(options)
-}
-
-function client(target: Target, agent: HttpAgent, requestTimeout: number | undefined): SQSClient {
+function client(target: Target, agent: Agent, requestTimeout: number | undefined): SQSClient {
   return new SQSClient({
-    region: target.region,
-    ...(target.endpoint !== undefined && { endpoint: target.endpoint }),
-    ...(target.credentials && { credentials: target.credentials }),
-    maxAttempts: 1,
+    ...clientConfig(target, target.endpoint, agent, requestTimeout),
     // A queue's URL names the host the broker believes it has, which a proxy or a container changes.
     useQueueUrlAsEndpoint: false,
     // TLS and TCP check what travels; one message found wrong here would take nine others along.
     md5: false,
-    requestHandler: new NodeHttpHandler({
-      httpAgent: agent,
-      ...(agent instanceof HttpsAgent && { httpsAgent: agent }),
-      connectionTimeout: target.connectTimeoutMs,
-      ...(requestTimeout !== undefined && { requestTimeout, throwOnRequestTimeout: true }),
-    }),
   })
 }
 

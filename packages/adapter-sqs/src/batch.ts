@@ -1,8 +1,7 @@
-import type { BatchResultErrorEntry } from '@aws-sdk/client-sqs'
 import type { Failure } from '@msgloop/core/driver'
 import type { Api } from './api.js'
 import { capabilities, REQUEST_BYTES } from './capabilities.js'
-import { entryError, isMissing } from './errors.js'
+import { entryError, type FailedEntry, isMissing } from './errors.js'
 import type { QueueRef, Queues } from './queues.js'
 import type { Encoded } from './wire.js'
 
@@ -14,18 +13,27 @@ export interface Indexed<T> {
   readonly item: T
 }
 
+/** What a request may hold, and how much of that something is. */
+export interface Room<T> {
+  readonly most: number
+  readonly of: (item: T) => number
+}
+
+/** For what is small: a handle. */
+export const SMALL: Room<unknown> = { most: REQUEST_BYTES, of: () => 0 }
+
 /**
  * Cuts into requests of at most ten, and of what one may hold; they are made at once. Each outcome is told by
  * the index it came with: of a request that succeeded, single entries may have failed.
  */
 export async function inRequests<T>(
   all: readonly Indexed<T>[],
-  bytesOf: (item: T) => number,
-  request: (part: readonly T[]) => Promise<readonly BatchResultErrorEntry[]>,
+  room: Room<T>,
+  request: (part: readonly T[]) => Promise<readonly FailedEntry[]>,
 ): Promise<Failure[]> {
   const failures: Failure[] = []
   await Promise.all(
-    cut(all, bytesOf).map(async (part) => {
+    cut(all, room).map(async (part) => {
       try {
         const failed = await request(part.map(({ item }) => item))
         for (const entry of failed) {
@@ -40,13 +48,13 @@ export async function inRequests<T>(
   return failures
 }
 
-function cut<T>(all: readonly Indexed<T>[], bytesOf: (item: T) => number): Indexed<T>[][] {
+function cut<T>(all: readonly Indexed<T>[], room: Room<T>): Indexed<T>[][] {
   const parts: Indexed<T>[][] = []
   let part: Indexed<T>[] = []
   let bytes = 0
   for (const each of all) {
-    const size = bytesOf(each.item)
-    if (part.length === MOST || (part.length > 0 && bytes + size > REQUEST_BYTES)) {
+    const size = room.of(each.item)
+    if (part.length === MOST || (part.length > 0 && bytes + size > room.most)) {
       parts.push(part)
       part = []
       bytes = 0
@@ -66,17 +74,13 @@ export function store(
   all: readonly Indexed<Encoded>[],
   signal: AbortSignal | undefined,
 ): Promise<Failure[]> {
-  return inRequests(
-    all,
-    ({ bytes }) => bytes,
-    async (part) => {
-      try {
-        const entries = part.map(({ entry }, n) => ({ ...entry, Id: String(n) }))
-        return await api.send(ref.url, entries, signal)
-      } catch (error) {
-        if (isMissing(error)) queues.forget(ref.name)
-        throw error
-      }
-    },
-  )
+  return inRequests(all, { most: REQUEST_BYTES, of: ({ bytes }) => bytes }, async (part) => {
+    try {
+      const entries = part.map(({ entry }, n) => ({ ...entry, Id: String(n) }))
+      return await api.send(ref.url, entries, signal)
+    } catch (error) {
+      if (isMissing(error)) queues.forget(ref.name)
+      throw error
+    }
+  })
 }

@@ -14,6 +14,7 @@ const ATTRIBUTES_BYTES = 128 * KIB
 /** A body that is no text travels as base64: four bytes for three. */
 const BODY_BYTES = ((REQUEST_BYTES - ATTRIBUTES_BYTES) / 4) * 3
 
+/** Of a target with SNS; without one there are no topics. */
 export const capabilities: Capabilities = Object.freeze({
   limits: Object.freeze({
     bodyBytes: BODY_BYTES,
@@ -44,6 +45,6 @@ export const capabilities: Capabilities = Object.freeze({
   guarantees: Object.freeze(['at-least-once'] as const),
   order: 'broker',
   lanes: false,
-  topics: false,
+  topics: true,
   replies: false,
 })

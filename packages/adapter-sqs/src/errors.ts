@@ -16,6 +16,7 @@ const unknown: Classified = { code: 'UNKNOWN', retryable: false }
 const BY_NAME: Readonly<Record<string, Classified>> = {
   QueueDoesNotExist: notFound,
   NonExistentQueue: notFound,
+  NotFound: notFound,
   QueueNameExists: { code: 'DRIFT', retryable: false, outcome: 'rejected' },
   QueueDeletedRecently: busy,
   PurgeQueueInProgress: busy,
@@ -33,6 +34,7 @@ const BY_NAME: Readonly<Record<string, Classified>> = {
   InvalidSecurity: denied,
   AuthFailure: denied,
   OptInRequired: denied,
+  AuthorizationError: denied,
   ExpiredToken: denied,
   ExpiredTokenException: denied,
   KmsAccessDenied: denied,
@@ -41,6 +43,7 @@ const BY_NAME: Readonly<Record<string, Classified>> = {
   ThrottlingException: busy,
   Throttling: busy,
   ThrottledException: busy,
+  Throttled: busy,
   TooManyRequestsException: busy,
   RequestLimitExceeded: busy,
   KmsThrottled: busy,
@@ -50,6 +53,10 @@ const BY_NAME: Readonly<Record<string, Classified>> = {
   InvalidAttributeValue: invalid,
   InvalidParameterValue: invalid,
   InvalidParameterCombination: invalid,
+  InvalidParameter: invalid,
+  FilterPolicyLimitExceeded: invalid,
+  SubscriptionLimitExceeded: invalid,
+  TopicLimitExceeded: invalid,
   InvalidBatchEntryId: invalid,
   MissingParameter: invalid,
   EmptyBatchRequest: invalid,
@@ -97,8 +104,11 @@ export function classify(error: unknown): Classified {
   return status === 429 ? busy : unknown
 }
 
+/** An entry of a request: SQS and SNS tell alike. */
+export type FailedEntry = Pick<BatchResultErrorEntry, 'Id' | 'Code' | 'Message' | 'SenderFault'>
+
 /** An entry that failed, of a request that did not. */
-export function entryError({ Code = '', Message, SenderFault }: BatchResultErrorEntry): DriverError {
+export function entryError({ Code = '', Message, SenderFault }: FailedEntry): DriverError {
   const sorted = byName(Code, Message ?? '')
   const message = `sqs: ${Code}: ${Message ?? 'the broker gives no reason'}`
   // Not the sender's fault: the broker failed, and may have done so after storing it.
@@ -111,7 +121,9 @@ export function entryError({ Code = '', Message, SenderFault }: BatchResultError
 export const isMissing = (error: unknown): boolean => classify(error).code === 'NOT_FOUND'
 
 function byName(name: string, message: string): Classified | undefined {
-  const short = name.replace(/^.*[.#]/, '')
+  const full = name.replace(/^.*[.#]/, '')
+  // SNS calls its errors so, and SQS some.
+  const short = Object.hasOwn(BY_NAME, full) ? full : full.replace(/Exception$/, '')
   const sorted = Object.hasOwn(BY_NAME, short) ? BY_NAME[short] : undefined
   if (sorted !== invalid) return sorted
   if (TOO_LONG.test(message)) return tooLarge

@@ -13,6 +13,7 @@ export class GivenBack {
     return this.#times.get(nativeId) ?? 0
   }
 
+  /** To be called before it is given back: it may be here again before that is answered. */
   note(nativeId: string): void {
     const times = this.of(nativeId) + 1
     this.#times.delete(nativeId)
@@ -22,6 +23,13 @@ export class GivenBack {
       this.#times.delete(oldest)
       return
     }
+  }
+
+  /** It was not given back after all. */
+  undo(nativeId: string): void {
+    const times = this.of(nativeId) - 1
+    if (times > 0) this.#times.set(nativeId, times)
+    else this.#times.delete(nativeId)
   }
 
   forget(nativeId: string): void {

@@ -1,6 +1,7 @@
 import { DriverError } from '@msgloop/core/driver'
 
 const MOST = 80
+const MOST_OF_TOPIC = 256
 const FIFO = '.fifo'
 /** Names that would be another name's, once `.` is written `--`. */
 const AMBIGUOUS = /--|-\.|\.-/
@@ -12,15 +13,31 @@ const AMBIGUOUS = /--|-\.|\.-/
  * @throws DriverError `INVALID`
  */
 export function physicalName(prefix: string, name: string, fifo: boolean): string {
+  return physical('queue', prefix, name, fifo, MOST)
+}
+
+/** The name of a topic as SNS has it, in the same way; all are FIFO topics. @throws DriverError `INVALID` */
+export function physicalTopicName(prefix: string, name: string): string {
+  return physical('topic', prefix, name, true, MOST_OF_TOPIC)
+}
+
+function physical(
+  kind: 'queue' | 'topic',
+  prefix: string,
+  name: string,
+  fifo: boolean,
+  most: number,
+): string {
+  const invalid = (why: string): DriverError =>
+    new DriverError('INVALID', `sqs: ${kind} "${name}" cannot have this name: ${why}`, {
+      outcome: 'rejected',
+    })
   if (AMBIGUOUS.test(name))
-    throw invalid(name, `"." is written "--" on SQS, so a name can hold neither "--", "-." nor ".-"`)
-  const physical = `${prefix}${name.replaceAll('.', '--')}${fifo ? FIFO : ''}`
-  if (physical.length > MOST)
-    throw invalid(
-      name,
-      `on SQS it is "${physical}", ${physical.length} characters long; ${MOST} are possible`,
-    )
-  return physical
+    throw invalid(`"." is written "--" on SQS, so a name can hold neither "--", "-." nor ".-"`)
+  const found = `${prefix}${name.replaceAll('.', '--')}${fifo ? FIFO : ''}`
+  if (found.length > most)
+    throw invalid(`on SQS it is "${found}", ${found.length} characters long; ${most} are possible`)
+  return found
 }
 
 /** The name of a queue as applications know it. One that is none of theirs stays as it is. */
@@ -28,6 +45,3 @@ export function logicalName(prefix: string, physical: string): string {
   const bare = physical.endsWith(FIFO) ? physical.slice(0, -FIFO.length) : physical
   return bare.startsWith(prefix) ? bare.slice(prefix.length).replaceAll('--', '.') : bare
 }
-
-const invalid = (name: string, why: string): DriverError =>
-  new DriverError('INVALID', `sqs: queue "${name}" cannot have this name: ${why}`, { outcome: 'rejected' })

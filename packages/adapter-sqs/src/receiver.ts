@@ -7,6 +7,7 @@ import {
   type Settlement,
   type Source,
   sleep,
+  subjectMatcher,
   systemClock,
 } from '@msgloop/core/driver'
 import type { Api } from './api.js'
@@ -42,6 +43,8 @@ export class SqsReceiver implements Receiver<Token> {
   readonly #settler: Settler
   readonly #poller: Poller
   readonly #bell = new Bell()
+  /** Of a subscription: SNS lets through more than its patterns do. */
+  readonly #matches: ((subject: string) => boolean) | undefined
   /** Received, and not yet settled: handed over, waiting in `#inbox`, or on its way through a hop. */
   readonly #held = new Set<Token>()
   #inbox: Token[] = []
@@ -55,6 +58,7 @@ export class SqsReceiver implements Receiver<Token> {
     const { api, ref, waitSeconds } = parts
     this.#parts = parts
     this.#prefetch = options.prefetch
+    this.#matches = source.kind === 'subscription' ? subjectMatcher(source.patterns) : undefined
     const leaseSeconds = wholeSeconds(Math.min(options.leaseMs, LEASE_CAP_MS))
     this.#leaseMs = leaseSeconds * 1_000
     this.#settler = new Settler({ ...parts, source, over: (token) => this.#letGo(token) })
@@ -167,16 +171,19 @@ export class SqsReceiver implements Receiver<Token> {
   async #welcome(messages: readonly Message[], leaseMs: number): Promise<void> {
     const tokens: Token[] = []
     const surplus: Token[] = []
+    const unwanted: Token[] = []
     for (const message of messages) {
       const token = new Token(message, leaseMs, this.#parts.givenBack.of(message.MessageId ?? ''))
       // An answer that was given up may bring more than there is room for by now.
       const room = this.#free() > 0
       this.#held.add(token)
-      if (token.decoded.delayMs > 0) void this.#hop(token, leaseMs)
+      if (!this.#isWanted(token)) unwanted.push(token)
+      else if (token.decoded.delayMs > 0) void this.#hop(token, leaseMs)
       else if (room) tokens.push(token)
       else surplus.push(token)
     }
     void this.#giveBack(surplus)
+    void this.#discard(unwanted)
     await this.#handOver(tokens, leaseMs)
   }
 
@@ -213,6 +220,17 @@ export class SqsReceiver implements Receiver<Token> {
     if (step.kind === 'hold') await this.#settler.hold(token, step.ms)
     else await this.#settler.renew(token, step.ms)
     this.#letGo(token)
+  }
+
+  #isWanted({ decoded: { published } }: Token): boolean {
+    return !this.#matches || published === undefined || this.#matches(published)
+  }
+
+  /** What fails comes again when its lease ends, and is not wanted then, either. */
+  async #discard(tokens: readonly Token[]): Promise<void> {
+    if (tokens.length === 0) return
+    await this.#settler.settle(tokens.map((token) => ({ token, verdict: { kind: 'ack' } as const })))
+    for (const token of tokens) this.#letGo(token)
   }
 
   /** What nobody was handed costs no attempt; if that is impossible now, it costs one, but is not kept hidden. */

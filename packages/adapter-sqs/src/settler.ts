@@ -1,6 +1,6 @@
 import { BOOK_HEADERS, type Failure, type Settlement, type Source, systemClock } from '@msgloop/core/driver'
 import type { Api } from './api.js'
-import { type Indexed, inRequests, store } from './batch.js'
+import { type Indexed, inRequests, SMALL, store } from './batch.js'
 import { outlives, wholeSeconds, YOUNG_MS } from './delay.js'
 import { classify } from './errors.js'
 import type { GivenBack } from './given-back.js'
@@ -10,8 +10,6 @@ import { booksOf, type Copying, copyOf, type Headers } from './wire.js'
 
 /** Left of the 12 hours for the way to the broker. */
 const CAP_MARGIN_MS = 60_000
-/** A small part of what one request may hold: a handle. */
-const NO_BYTES = (): number => 0
 
 interface Hiding {
   readonly token: Token
@@ -53,6 +51,7 @@ export class Settler {
     const retentionMs = await this.#retention(begun)
 
     const keyed = this.#keyed
+    const { givenBack } = this.#parts
     const deleting: Indexed<Token>[] = []
     const hiding: Indexed<Hiding>[] = []
     const replacing: Indexed<Replacing>[] = []
@@ -68,8 +67,10 @@ export class Settler {
       } else if (verdict.kind === 'move') {
         const { to, headers: books } = verdict
         replace(index, token, { to, copying: { books, delayMs: 0, keepsExpiry: false } })
-      } else if (this.#parts.source.role === 'dead-letter' || keyed)
+      } else if (this.#parts.source.role === 'dead-letter' || keyed) {
+        if (keyed) givenBack.note(token.nativeId)
         hiding.push({ index, item: { token, ms: 0 } })
+      }
       // SQS counts every receipt, and attempts are counted by that: only a new message can be given back uncounted.
       else replace(index, token, { copying: again(token, 0, {}) })
     }
@@ -84,7 +85,9 @@ export class Settler {
       const error = failed.get(index)
       const lost = error !== undefined && classify(error).code === 'LEASE_LOST'
       if (lost) token.leasedUntil = 0
-      if (error === undefined) this.#remember(token, verdict)
+      if (error === undefined) {
+        if (verdict.kind === 'ack' || verdict.kind === 'move') givenBack.forget(token.nativeId)
+      } else if (verdict.kind === 'release' && keyed) givenBack.undo(token.nativeId)
       if (error === undefined || lost) this.#parts.over(token)
       else token.settled = false
     }
@@ -134,12 +137,6 @@ export class Settler {
     return this.#parts.ref.fifo?.keyed === true
   }
 
-  #remember({ nativeId }: Token, { kind }: Settlement['verdict']): void {
-    const { givenBack } = this.#parts
-    if (kind === 'ack' || kind === 'move') givenBack.forget(nativeId)
-    else if (kind === 'release' && this.#keyed) givenBack.note(nativeId)
-  }
-
   /** A copy has lost its turn, so where that counts only what would be deleted becomes one. */
   #fitsInPlace(token: Token, ms: number, retentionMs: number): boolean {
     if (ms > token.capMs - CAP_MARGIN_MS && !this.#keyed) return false
@@ -158,7 +155,7 @@ export class Settler {
 
   #delete(all: readonly Indexed<Token>[], signal: AbortSignal | undefined): Promise<Failure[]> {
     const { api, ref } = this.#parts
-    return inRequests(all, NO_BYTES, (part) =>
+    return inRequests(all, SMALL, (part) =>
       api.delete(
         ref.url,
         part.map(({ handle }, n) => ({ Id: String(n), ReceiptHandle: handle })),
@@ -169,7 +166,7 @@ export class Settler {
 
   #hide(all: readonly Indexed<Hiding>[], signal: AbortSignal | undefined): Promise<Failure[]> {
     const { api, ref } = this.#parts
-    return inRequests(all, NO_BYTES, (part) =>
+    return inRequests(all, SMALL, (part) =>
       api.setVisibility(
         ref.url,
         part.map(({ token: { handle }, ms }, n) => ({

@@ -1,16 +1,13 @@
-import { type Drift, DriverError, type QueueSpec, type Topology } from '@msgloop/core/driver'
+import { type Drift, DriverError, type Source } from '@msgloop/core/driver'
 import { LONGEST_RETENTION_MS } from './delay.js'
 import { type Fifo, fifoOf } from './fifo.js'
+import { topicOf } from './queue-policy.js'
 
 export type Attributes = Readonly<Record<string, string>>
 
-/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, lanes */
-export function asQueue(topology: Topology): QueueSpec {
-  const unsupported = (what: string): DriverError =>
-    new DriverError('UNSUPPORTED', `sqs: ${topology.kind} "${topology.name}": ${what}`)
-  if (topology.kind !== 'queue') throw unsupported('there are no topics here yet')
-  if (topology.lanes) throw unsupported('lanes are not possible here yet')
-  return topology
+/** @throws DriverError `UNSUPPORTED` for lanes, which `capabilities` deny */
+export function refuseLanes({ kind, name, lanes }: Source): void {
+  if (lanes) throw new DriverError('UNSUPPORTED', `sqs: ${kind} "${name}": lanes are not possible here yet`)
 }
 
 /** The window is per group wherever that makes no difference: that way SQS has no limit on the rate. */
@@ -33,15 +30,24 @@ export function fifoOfAttributes({ [KEYED_MARK]: keyed }: Attributes): Fifo {
   return { keyed: keyed === 'true', unique: false }
 }
 
+/** Other queues and topics that a queue knows of. */
+export interface Neighbours {
+  /** Of a queue that has dead letters. */
+  readonly deadLetterArn?: string | undefined
+  /** What lets its topic in, of a subscription. */
+  readonly policy?: string | undefined
+}
+
 /**
- * Attributes of a queue; `deadLetterArn` of one that has dead letters. The lease is none of them: it is asked for
+ * Attributes of a queue. The lease is none of them: it is asked for
  * at each receipt.
  */
-export function queueAttributes(spec: QueueSpec, deadLetterArn?: string): Attributes {
+export function queueAttributes(spec: Source, { deadLetterArn, policy }: Neighbours = {}): Attributes {
   const fifo = fifoOf(spec)
   return {
     MessageRetentionPeriod: String(retentionSeconds(spec)),
     ...(fifo && fifoAttributes(fifo)),
+    ...(policy !== undefined && { Policy: policy }),
     ...(deadLetterArn !== undefined && {
       RedrivePolicy: JSON.stringify({
         deadLetterTargetArn: deadLetterArn,
@@ -55,7 +61,7 @@ export function queueAttributes(spec: QueueSpec, deadLetterArn?: string): Attrib
  * What SQS moves by itself keeps its age, and would be deleted at once in a dead-letter queue that keeps messages
  * for less than its source: both keep them for the longest there is, unless a source is to keep them for less.
  */
-function retentionSeconds({ role, retentionMs }: QueueSpec): number {
+function retentionSeconds({ role, retentionMs }: Source): number {
   const longest = LONGEST_RETENTION_MS / 1_000
   if (role === 'dead-letter' || retentionMs === undefined) return longest
   return Math.min(longest, Math.max(60, Math.ceil(retentionMs / 1_000)))
@@ -64,7 +70,7 @@ function retentionSeconds({ role, retentionMs }: QueueSpec): number {
 const UNSET = 'none'
 
 /** How a queue differs from its attributes. What a broker does not tell of itself is not compared. */
-export function compare(spec: QueueSpec, wanted: Attributes, found: Attributes): readonly Drift[] {
+export function compare(spec: Source, wanted: Attributes, found: Attributes): readonly Drift[] {
   const object = `queue "${spec.name}"`
   const drifts: Drift[] = []
   const check = (field: string, expected: string, actual: string): void => {
@@ -73,7 +79,8 @@ export function compare(spec: QueueSpec, wanted: Attributes, found: Attributes):
   for (const field in wanted) {
     const expected = wanted[field] ?? UNSET
     const actual = found[field]
-    if (field !== 'RedrivePolicy') check(field, expected, actual ?? expected)
+    if (field === 'Policy') check('topic', topicOf(expected) ?? UNSET, topicOf(actual) ?? UNSET)
+    else if (field !== 'RedrivePolicy') check(field, expected, actual ?? expected)
     else {
       const [want, have] = [policyOf(expected), policyOf(actual)]
       check('RedrivePolicy.deadLetterTargetArn', want.target, have.target)
@@ -97,10 +104,10 @@ function policyOf(json: string | undefined): { target: string; count: string } {
   return { target: UNSET, count: UNSET }
 }
 
-export function driftError({ name }: QueueSpec, drifts: readonly Drift[], cause?: unknown): DriverError {
+export function driftError({ kind, name }: Source, drifts: readonly Drift[], cause?: unknown): DriverError {
   const fields = drifts.map(({ field, expected, actual }) => `${field} is ${actual}, wanted ${expected}`)
   const message =
-    `queue "${name}" exists with other settings${fields.length > 0 ? `: ${fields.join('; ')}` : ''}; ` +
+    `${kind} "${name}" exists with other settings${fields.length > 0 ? `: ${fields.join('; ')}` : ''}; ` +
     `connect with topology: 'verify' or 'none' to adopt it as it is`
   return new DriverError('DRIFT', message, { outcome: 'rejected', cause })
 }

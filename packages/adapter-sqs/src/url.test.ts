@@ -20,6 +20,8 @@ describe('a target', () => {
     expect(resolveTarget({ url: 'sqs://eu-central-1' })).toEqual({
       region: 'eu-central-1',
       endpoint: undefined,
+      snsEndpoint: undefined,
+      topics: true,
       credentials: undefined,
       prefix: '',
       waitSeconds: 2,
@@ -50,6 +52,14 @@ describe('a target', () => {
     })
   })
 
+  test('of an emulator has topics where it is told where SNS is', () => {
+    expect(resolveTarget({ url: 'sqs+http://h:1' })).toMatchObject({ topics: false })
+    expect(resolveTarget({ url: 'sqs+http://h:1?sns=http://h:2/' })).toMatchObject({
+      topics: true,
+      snsEndpoint: 'http://h:2',
+    })
+  })
+
   test('takes an option before the URL', () => {
     expect(resolveTarget({ url: 'sqs://eu-west-1?wait=20', waitSeconds: 5 }).waitSeconds).toBe(5)
   })
@@ -73,6 +83,9 @@ describe('a bad URL or option is refused before any I/O, without its secret', ()
     [{ url: 'sqs+http://k:s3cret%ZZ@h' }, /the secret in the URL is not percent-encoded/],
     [{ url: 'sqs+http://k:s3/cret@h' }, /cannot be parsed|no prefix/],
     [{ url: 'sqs://eu-central-1?region=x' }, /unknown URL parameter "region"/],
+    [{ url: 'sqs+http://h?sns=localhost:1' }, /"sns" is no URL of SNS/],
+    [{ url: 'sqs+http://h?sns=http://k:s3cret@h:1' }, /"sns" is no URL of SNS/],
+    [{ url: 'sqs://eu-central-1?sns=http://h:1' }, /unknown URL parameter "sns"/],
     [{ url: 'sqs+http://h?region=moon' }, /"moon" is no region/],
     [{ url: 'sqs://eu-central-1?wait=0' }, /"waitSeconds" is 0; give a whole number from 1 to 20/],
     [{ url: 'sqs://eu-central-1', waitSeconds: 21 }, /"waitSeconds" is 21/],

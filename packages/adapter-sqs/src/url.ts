@@ -4,7 +4,8 @@ export interface SqsOptions {
   /**
    * `sqs://<region>[/<prefix>]` for AWS. `sqs+http://[key:secret@]host[:port][/<prefix>]` and `sqs+https://…`
    * for emulators and custom endpoints. The prefix is put before every queue name as it is.
-   * Parameters: `wait` (as `waitSeconds`), and `region` where the host is no region (default `us-east-1`).
+   * Parameters: `wait` (as `waitSeconds`); where the host is no region, `region` (default `us-east-1`), and
+   * `sns`, an `http://` or `https://` URL where SNS answers: without it there are no topics.
    * Credentials are those of the AWS SDK's default chain, unless they are in the URL.
    */
   readonly url: string
@@ -27,6 +28,10 @@ export interface Target {
   readonly region: string
   /** Absent: AWS itself. */
   readonly endpoint: string | undefined
+  /** Absent: AWS itself, or no SNS. */
+  readonly snsEndpoint: string | undefined
+  /** Whether there is an SNS. */
+  readonly topics: boolean
   /** Absent: the SDK's default chain. */
   readonly credentials: Credentials | undefined
   readonly prefix: string
@@ -35,6 +40,10 @@ export interface Target {
   /** For people: no key, no secret. */
   readonly address: string
 }
+
+/** Advice where topics were asked for. */
+export const NO_SNS =
+  'this URL names no SNS, which topics need; give one as "sns", like sqs+http://localhost:5000?sns=http://localhost:5000'
 
 const KNOWN = ['url', 'waitSeconds', 'connectTimeoutMs']
 const REGION = /^[a-z]{2,}(-[a-z]+)+-\d+$/
@@ -49,8 +58,8 @@ export function resolveTarget(options: SqsOptions): Target {
   if (!native && url.protocol !== 'sqs+http:' && url.protocol !== 'sqs+https:')
     throw invalid(`the URL begins with "${url.protocol}"; it must be sqs://, sqs+http:// or sqs+https://`)
   for (const key of url.searchParams.keys())
-    if (key !== 'wait' && (native || key !== 'region'))
-      throw invalid(`unknown URL parameter "${key}"; there is "wait"${native ? '' : ', and "region"'}`)
+    if (key !== 'wait' && (native || !['region', 'sns'].includes(key)))
+      throw invalid(`unknown URL parameter "${key}"; there is "wait"${native ? '' : ', "region" and "sns"'}`)
   if (url.hostname === '') throw invalid(`the URL names no ${native ? 'region' : 'host'}`)
   const region = native ? url.hostname : (url.searchParams.get('region') ?? 'us-east-1')
   if (!REGION.test(region)) throw invalid(`"${region}" is no region; give one like "eu-central-1"`)
@@ -59,16 +68,29 @@ export function resolveTarget(options: SqsOptions): Target {
     throw invalid(
       'the path of the URL is no prefix of queue names: give up to 40 letters, digits, "-" or "_"; in key and secret write "/" as "%2F"',
     )
+  const sns = url.searchParams.get('sns')
   const scheme = url.protocol === 'sqs+https:' ? 'https' : 'http'
   return {
     region,
     endpoint: native ? undefined : `${scheme}://${url.host}`,
+    snsEndpoint: sns === null ? undefined : snsEndpoint(sns),
+    topics: native || sns !== null,
     credentials: credentialsOf(url, native),
     prefix,
     waitSeconds: whole('waitSeconds', options.waitSeconds ?? Number(url.searchParams.get('wait') ?? 2), 20),
     connectTimeoutMs: whole('connectTimeoutMs', options.connectTimeoutMs ?? 5_000, 600_000),
     address: `${url.protocol}//${url.host}${prefix === '' ? '' : `/${prefix}`}`,
   }
+}
+
+function snsEndpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const plain = url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === ''
+  if (!plain)
+    throw invalid(
+      'URL parameter "sns" is no URL of SNS; give one like http://localhost:5000, without credentials',
+    )
+  return url.origin
 }
 
 function credentialsOf(url: URL, native: boolean): Credentials | undefined {

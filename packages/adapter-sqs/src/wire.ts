@@ -9,6 +9,7 @@ import {
 } from '@msgloop/core/driver'
 import { SEND_DELAY_MS } from './delay.js'
 import { copiedIds, type Fifo, type FifoIds, sentIds } from './fifo.js'
+import { SUBJECT_ATTRIBUTE } from './filter-policy.js'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 export type Headers = Readonly<Record<string, string>>
@@ -20,6 +21,8 @@ const FIELD_ATTRIBUTES = {
   contentType: 'content-type',
   type: 'type',
   correlationId: 'correlation-id',
+  replyTo: 'reply-to',
+  subject: SUBJECT_ATTRIBUTE,
   traceparent: 'traceparent',
   tracestate: 'tracestate',
 } as const
@@ -29,6 +32,8 @@ const NATIVE_FIELDS: readonly NativeField[] = [
   'contentType',
   'type',
   'correlationId',
+  'replyTo',
+  'subject',
   'traceparent',
   'tracestate',
 ]
@@ -51,6 +56,8 @@ interface Rest {
   contentType?: string
   type?: string
   correlationId?: string
+  replyTo?: string
+  subject?: string
   traceparent?: string
   tracestate?: string
   schemaVersion?: string
@@ -104,7 +111,7 @@ export interface Copying {
 
 /** A stored message once more: all of it, whoever sent it, with other bookkeeping. */
 export function copyOf(native: Message, { books, delayMs, keepsExpiry, fifo }: Copying): Encoded {
-  const { [REST]: _, ...attributes } = native.MessageAttributes ?? {}
+  const { [REST]: _, [SUBJECT_ATTRIBUTE]: subject, ...attributes } = native.MessageAttributes ?? {}
   const { delay: __, expiresAt, ...kept } = restOf(native)
   const rest: Rest = { ...kept, headers: { ...userHeaders(kept.headers ?? {}), ...books } }
   if (keepsExpiry && expiresAt !== undefined) rest.expiresAt = expiresAt
@@ -112,6 +119,8 @@ export function copyOf(native: Message, { books, delayMs, keepsExpiry, fifo }: C
   const { id, key } = decode(native).message
   if (!attributes[FIELD_ATTRIBUTES.id]) rest.id = id
   if (key !== undefined) rest.key = key
+  // As an attribute it says that a topic put the message here, which is not true of a copy.
+  if (subject) rest.subject = textOfAttribute(subject)
   fold(attributes, rest)
   const ids = fifo && copiedIds(fifo, { id, key }, delayMs, native.MessageId ?? '')
   return seal(native.Body ?? '', attributes, rest, delayMs, ids)
@@ -160,6 +169,8 @@ export interface Decoded {
   /** Receipts of this stored message. */
   readonly count: number
   readonly delayMs: number
+  /** The subject of a message that came from a topic, and is no copy. */
+  readonly published: string | undefined
   /** Epoch ms by the broker's clock. */
   readonly storedAt: number
   /** Name of the queue from which the broker moved it here by itself. */
@@ -207,6 +218,7 @@ export function decode(native: Message): Decoded {
     },
     count: Math.max(1, whole(system.ApproximateReceiveCount)),
     delayMs: rest.delay ?? 0,
+    published: fields.subject,
     storedAt: whole(system.SentTimestamp),
     movedFrom: system.DeadLetterQueueSourceArn?.replace(/^.*:/, ''),
   }

@@ -39,6 +39,8 @@ export interface Harness {
    * clause holds all the same: such a case is for the real service to prove.
    */
   readonly cannotProve?: Readonly<Record<string, string>>
+  /** Why there are no topics, where that is the emulator's lack and not the broker's. */
+  readonly noTopics?: string
   /** Credentials in use. None of them may be found in an error. */
   readonly secrets?: readonly string[]
   /** A new, independent client of the same broker. The suite closes it. */

@@ -17,7 +17,8 @@ export const needsDrifted: Skip = (_, harness) =>
 export const needsProcess: Skip = (_, harness) =>
   harness.spawnConsumer ? undefined : 'the harness cannot run a consumer in a process of its own'
 
-export const needsTopics: Skip = ({ topics }) => (topics ? undefined : 'the broker has no topics')
+export const needsTopics: Skip = ({ topics }, harness) =>
+  topics ? undefined : (harness.noTopics ?? 'the broker has no topics')
 
 export const needsReplies: Skip = ({ replies }) => (replies ? undefined : 'the broker has no request-reply')
 
