@@ -60,7 +60,7 @@ test('a replayed message begins at attempt 1, with its past and the count of rep
       }),
     ),
   )
-  const replayed = readBook(delivery(replayHeaders(dead)))
+  const replayed = readBook(delivery(replayHeaders(dead, false)))
   expect(replayed).toMatchObject({
     attempt: 1,
     replays: 1,

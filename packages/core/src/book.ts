@@ -12,6 +12,10 @@ export interface Book {
   readonly total: number
   readonly records: readonly AttemptRecord[]
   readonly replays: number
+  /** A canary waits for the outcome of this replay. */
+  readonly canary: boolean
+  /** Ids of the dead letters it was edited from, the latest first. */
+  readonly editedFrom: readonly string[]
   /** Present on entries of a dead-letter queue that the core put there. */
   readonly dead: DeadRecord | undefined
 }
@@ -27,6 +31,9 @@ export interface DeadRecord {
   readonly error?: ErrorRecord
 }
 
+/** Says that a canary waits for what becomes of this message. */
+export const CANARY_HEADERS: Readonly<Record<string, string>> = Object.freeze({ [BOOK_HEADERS.canary]: '1' })
+
 const MAX_HISTORY_BYTES = 8_192
 const MAX_STACK_BYTES = 4_096
 const KEPT_FIRST = 3
@@ -36,6 +43,9 @@ const MAX_RECORD_NAME = 64
 const MAX_MESSAGE = 1_024
 
 const NO_RECORDS: readonly AttemptRecord[] = Object.freeze([])
+const NO_IDS: readonly string[] = Object.freeze([])
+/** An edit of an edit of an edit: more of its past is of no use. */
+const MAX_EDITED_FROM = 8
 
 /** Reads a delivery's book. Headers that a foreign hand has mangled are read as absent. */
 export function readBook(delivery: Delivery): Book {
@@ -48,6 +58,8 @@ export function readBook(delivery: Delivery): Book {
     total: Number.isSafeInteger(history?.total) ? (history?.total ?? 0) : 0,
     records: Array.isArray(history?.records) ? history.records : NO_RECORDS,
     replays: count(headers[BOOK_HEADERS.replays], 0),
+    canary: headers[BOOK_HEADERS.canary] !== undefined,
+    editedFrom: headers[BOOK_HEADERS.editedFrom]?.split(' ') ?? NO_IDS,
     dead: readDead(headers[BOOK_HEADERS.dead]),
   }
 }
@@ -69,6 +81,7 @@ export function retryHeaders(book: Book): Record<string, string> {
     [BOOK_HEADERS.attempt]: String(book.attempt + 1),
     [BOOK_HEADERS.deliveries]: String(book.deliveries),
     ...(book.firstAttemptAt !== undefined && { [BOOK_HEADERS.firstAttemptAt]: String(book.firstAttemptAt) }),
+    ...(book.canary && CANARY_HEADERS),
   }
 }
 
@@ -83,8 +96,17 @@ export function deadHeaders(book: Book, dead: DeadRecord): Record<string, string
 }
 
 /** Headers of a replayed message: attempt 1 again, with its past. */
-export function replayHeaders(book: Book): Record<string, string> {
-  return { ...historyHeaders(book), [BOOK_HEADERS.replays]: String(book.replays + 1) }
+export function replayHeaders(book: Book, canary: boolean): Record<string, string> {
+  return {
+    ...historyHeaders(book),
+    [BOOK_HEADERS.replays]: String(book.replays + 1),
+    ...(canary && CANARY_HEADERS),
+  }
+}
+
+/** Headers of a new message that an entry was edited into: without its past, but for where it came from. */
+export function editedHeaders(book: Book, id: string): Record<string, string> {
+  return { [BOOK_HEADERS.editedFrom]: [id, ...book.editedFrom].slice(0, MAX_EDITED_FROM).join(' ') }
 }
 
 /** The user's own headers. */
@@ -134,6 +156,7 @@ function historyHeaders(book: Book): Record<string, string> {
       [BOOK_HEADERS.history]: JSON.stringify({ total: book.total, records: book.records }),
     }),
     ...(book.replays > 0 && { [BOOK_HEADERS.replays]: String(book.replays) }),
+    ...(book.editedFrom.length > 0 && { [BOOK_HEADERS.editedFrom]: book.editedFrom.join(' ') }),
   }
 }
 

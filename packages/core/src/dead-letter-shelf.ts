@@ -1,139 +1,122 @@
-import type { Book } from './book.js'
-import { readBook, replayHeaders } from './book.js'
-import { sleep } from './clock.js'
+import { browse } from './browse-dead-letters.js'
 import type { Context } from './context.js'
-import { bounded } from './context.js'
-import { matcher, readDeadLetter } from './dead-letter.js'
+import { readDeadLetter } from './dead-letter.js'
+import { matcher } from './dead-letter-filter.js'
 import type {
   DeadLetter,
+  DeadLetterEdit,
   DeadLetterFilter,
+  DeadLetterPage,
   DeadLetters,
+  ListOptions,
+  PageOptions,
   ReplayOptions,
   ReplayResult,
 } from './dead-letters.js'
-import type { DeadReason } from './driver.js'
+import type { QueueSpec } from './driver.js'
+import { editDeadLetter } from './edit-dead-letter.js'
 import { MsgloopError } from './error.js'
-import { flow } from './flow.js'
-import type { Held } from './held.js'
-import { checkQueueName } from './names.js'
 import { onlyKnown, positiveInteger } from './options.js'
 import type { Queue } from './queue.js'
-import { isA } from './reason.js'
+import { planReplay } from './replay-options.js'
+import { ReplayRun } from './replay-run.js'
 import type { ResolvedQueue } from './resolved-queue.js'
-import { publishStep } from './steps.js'
 import { take } from './take.js'
-import { wrap } from './wrap.js'
 
-const FILTERS: readonly (keyof DeadLetterFilter)[] = ['id', 'error', 'reason', 'key', 'since', 'until']
-const REPLAY: readonly (keyof ReplayOptions)[] = ['dryRun', 'limit', 'rate', 'to', 'signal']
 const LIST_LIMIT = 1_000
-const PAGE = 100
-const CALL_MS = 30_000
-/** What failed one entry so will fail the others. They are still there: replay them in another run. */
-const HOPELESS: ReadonlySet<string> = new Set(['CLOSED', 'CONNECTION_LOST', 'UNREACHABLE'])
+const PAGE_SIZE = 100
 
-/** Lists, replays and removes the dead letters of one queue. */
+/** The queues of one shelf: `dead` is the dead-letter queue of `source`, or the quarantine beside it. */
+export interface ShelfParts<T> {
+  readonly source: ResolvedQueue<T>
+  readonly dead: ResolvedQueue<T, QueueSpec>
+  readonly quarantine: ResolvedQueue<T, QueueSpec>
+  readonly open: (beside: ResolvedQueue<T, QueueSpec>) => Queue<T>
+}
+
+/** Lists, replays, edits and removes the dead letters of one queue. */
 export class DeadLetterShelf<T> implements DeadLetters<T> {
   readonly #context: Context
-  readonly #source: ResolvedQueue<T>
-  readonly #dead: ResolvedQueue<T>
-  readonly #open: () => Queue<T>
+  readonly #parts: ShelfParts<T>
 
-  constructor(context: Context, source: ResolvedQueue<T>, dead: ResolvedQueue<T>, open: () => Queue<T>) {
+  constructor(context: Context, parts: ShelfParts<T>) {
     this.#context = context
-    this.#source = source
-    this.#dead = dead
-    this.#open = open
+    this.#parts = parts
   }
 
   get queue(): Queue<T> {
-    return this.#open()
+    return this.#parts.open(this.#parts.dead)
   }
 
-  async *list(
-    filter: DeadLetterFilter = {},
-    options: { readonly limit?: number; readonly signal?: AbortSignal } = {},
-  ): AsyncGenerator<DeadLetter<T>> {
+  get quarantine(): DeadLetters<T> {
+    return this.#parts.open(this.#parts.quarantine).deadLetters
+  }
+
+  async *list(filter: DeadLetterFilter = {}, options: ListOptions = {}): AsyncGenerator<DeadLetter<T>> {
     const matches = this.#matcher(filter)
+    const { source, dead } = this.#parts
+    const { signal } = options
     onlyKnown(`list of ${this.#at}`, options, ['limit', 'signal'])
-    let left = positiveInteger(`list of ${this.#at}: option "limit"`, options.limit ?? LIST_LIMIT)
-    for await (const entry of this.#look(options.signal)) {
-      if (!matches(entry)) continue
-      yield entry
-      if (--left === 0) return
+    const limit = positiveInteger(`list of ${this.#at}: option "limit"`, options.limit ?? LIST_LIMIT)
+    const pages = browse(this.#context, { source, dead, matches, limit, cursor: undefined, signal })
+    for await (const { entries } of pages) yield* entries
+  }
+
+  async page(filter: DeadLetterFilter = {}, options: PageOptions = {}): Promise<DeadLetterPage<T>> {
+    const matches = this.#matcher(filter)
+    const { source, dead } = this.#parts
+    const { driver } = this.#context
+    const at = `page of ${this.#at}`
+    onlyKnown(at, options, ['size', 'cursor', 'signal'])
+    const limit = positiveInteger(`${at}: option "size"`, options.size ?? PAGE_SIZE)
+    if (options.cursor !== undefined && driver.capabilities.browse !== 'free')
+      throw new MsgloopError(
+        'UNSUPPORTED',
+        `${at}: option "cursor" needs a broker that can look without taking, which ${driver.name} cannot`,
+      )
+    const found: DeadLetter<T>[] = []
+    let next: string | undefined
+    const { cursor, signal } = options
+    for await (const each of browse(this.#context, { source, dead, matches, limit, cursor, signal })) {
+      found.push(...each.entries)
+      next = each.cursor
     }
+    return { entries: found, ...(next !== undefined && { cursor: next }) }
   }
 
   async replay(filter: DeadLetterFilter = {}, options: ReplayOptions = {}): Promise<ReplayResult> {
     const matches = this.#matcher(filter)
-    const at = `replay of ${this.#at}`
-    onlyKnown(at, options, REPLAY)
-    if (options.to !== undefined) checkQueueName(options.to)
-    const limit =
-      options.limit === undefined
-        ? Number.POSITIVE_INFINITY
-        : positiveInteger(`${at}: option "limit"`, options.limit)
-    const rate =
-      options.rate === undefined ? undefined : positiveInteger(`${at}: option "rate"`, options.rate)
-    const tally = { replayed: 0, kept: 0, failed: 0, reasons: {} as Partial<Record<DeadReason, number>> }
-    let firstFailure: unknown
-    let hopeless: MsgloopError | undefined
-    /** What this run moved and came back, as it failed again: it is not moved twice. */
-    const moved = new Set<string>()
-    const wanted = (entry: DeadLetter<T>): boolean => {
-      if (!matches(entry)) return false
-      tally.reasons[entry.reason] = (tally.reasons[entry.reason] ?? 0) + 1
-      return entry.replays < this.#source.definition.maxReplays && tally.replayed < limit
-    }
-    if (options.dryRun) {
-      for await (const entry of this.#look(options.signal)) {
-        if (wanted(entry)) tally.replayed++
-        else tally.kept++
-      }
-      return tally
-    }
-    await this.#ensure(this.#source)
-    const pace = new Pace(this.#context, rate)
-    await take(this.#context, this.#dead, options.signal, async (batch) => {
-      const moves: Promise<void>[] = []
-      for (const held of batch) {
-        this.#context.assertOpen()
-        if (hopeless) break
-        const entry = readDeadLetter(this.#source, held.delivery)
-        if (moved.has(`${entry.replays} ${entry.id}`)) continue
-        // Whatever of it fails makes room for others: else entries that cannot be moved would bar the way.
-        if (tally.replayed >= limit) await Promise.all(moves.splice(0))
-        if (!wanted(entry)) {
-          tally.kept++
-          continue
-        }
-        if (rate !== undefined && !held.lost) await pace.next(options.signal)
-        if (options.signal?.aborted) break
-        tally.replayed++
-        moved.add(`${entry.replays + 1} ${entry.id}`)
-        const move = this.#move(held, options.to ?? entry.source).catch((error) => {
-          tally.replayed--
-          tally.failed++
-          firstFailure ??= error
-          if (isA(error, MsgloopError) && HOPELESS.has(error.code)) hopeless ??= error
-        })
-        moves.push(move)
-      }
-      await Promise.all(moves)
-      if (hopeless) throw hopeless
-      return tally.replayed < limit
-    })
-    if (tally.failed > 0 && tally.replayed === 0) throw firstFailure
-    return tally
+    const plan = planReplay(`replay of ${this.#at}`, options)
+    const { source, dead, quarantine } = this.#parts
+    const run = new ReplayRun(
+      this.#context,
+      { source, dead, quarantine: dead === quarantine ? undefined : quarantine },
+      matches,
+      plan,
+    )
+    return plan.dryRun ? await run.dryRun() : await run.run()
   }
 
-  async remove(filter: DeadLetterFilter, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
-    const matches = this.#matcher(filter)
-    if (Object.keys(filter).length === 0)
-      throw new MsgloopError('INVALID', `remove from ${this.#at} needs a filter; purge() removes all`)
+  async edit(
+    id: string,
+    change: DeadLetterEdit<T>,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<string> {
+    this.#context.assertSending()
+    onlyKnown(`edit of ${this.#at}`, options, ['signal'])
+    const { source, dead } = this.#parts
+    return await editDeadLetter(this.#context, { source, dead, id, change, signal: options.signal })
+  }
+
+  async remove(
+    which: DeadLetterFilter | readonly DeadLetter<T>[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<number> {
+    const { source, dead } = this.#parts
+    const matches = this.#removable(which)
     let removed = 0
-    await take(this.#context, this.#dead, options.signal, async (batch) => {
-      const mine = batch.filter((held) => matches(readDeadLetter(this.#source, held.delivery)))
+    await take(this.#context, dead, options.signal, async (batch) => {
+      const mine = batch.filter((held) => matches(readDeadLetter(source, held.delivery)))
       await Promise.all(mine.map((held) => held.intake.settle(held, { kind: 'ack' })))
       removed += mine.length
       return true
@@ -142,98 +125,32 @@ export class DeadLetterShelf<T> implements DeadLetters<T> {
   }
 
   purge(): Promise<number | undefined> {
-    return this.#open().purge()
+    return this.queue.purge()
   }
 
   get #at(): string {
-    return `the dead letters of queue "${this.#source.definition.name}"`
+    const { source, dead, quarantine } = this.#parts
+    return `the ${dead === quarantine ? 'quarantine' : 'dead letters'} of queue "${source.definition.name}"`
   }
 
-  #matcher(filter: DeadLetterFilter): (entry: DeadLetter<unknown>) => boolean {
+  #matcher(filter: DeadLetterFilter): (entry: DeadLetter<T>) => boolean {
     this.#context.assertOpen()
-    onlyKnown(`filter of ${this.#at}`, filter, FILTERS)
-    return matcher(filter)
+    return matcher(this.#at, filter)
   }
 
-  /** Looks without taking where the broker can; elsewhere takes, looks, and gives all back at the end. */
-  async *#look(signal: AbortSignal | undefined): AsyncGenerator<DeadLetter<T>> {
-    await this.#ensure(this.#dead)
-    const { admin } = this.#context.driver
-    if (!admin.browse) {
-      const entries: DeadLetter<T>[] = []
-      await take(this.#context, this.#dead, signal, async (batch) => {
-        for (const held of batch) entries.push(readDeadLetter(this.#source, held.delivery))
-        return true
-      })
-      yield* entries
-      return
+  #removable(which: DeadLetterFilter | readonly DeadLetter<T>[]): (entry: DeadLetter<T>) => boolean {
+    if (Array.isArray(which)) {
+      this.#context.assertOpen()
+      const shown = new Set(which.map(versionOf))
+      return (entry) => shown.has(versionOf(entry))
     }
-    let cursor: string | undefined
-    do {
-      const from = cursor
-      const page = await this.#call('browse', (abort) => {
-        if (!admin.browse) throw new MsgloopError('UNSUPPORTED', `${this.#at} cannot be browsed`)
-        return admin.browse(this.#dead.spec, PAGE, from, abort)
-      })
-      for (const delivery of page.entries) yield readDeadLetter(this.#source, delivery)
-      cursor = page.cursor
-    } while (cursor !== undefined && !signal?.aborted)
-  }
-
-  async #move(held: Held, to: string): Promise<void> {
-    const book = readBook(held.delivery)
-    const topic = this.#topicOf(to, book)
-    await held.intake.settle(held, {
-      kind: 'move',
-      to,
-      ...(topic !== undefined && { topic }),
-      headers: replayHeaders(book),
-    })
-    if (!flow.hasSubscribers) return
-    publishStep(this.#context, held.delivery.message, {
-      step: 'replayed',
-      queue: to,
-      deliveries: held.delivery.deliveries,
-      ...(book.dead && { reason: book.dead.reason }),
-    })
-  }
-
-  /** Several subscriptions may share a dead-letter queue: the record says which topic the entry came from. */
-  #topicOf(to: string, { dead }: Book): string | undefined {
-    const { name, topic } = this.#source.definition
-    if (dead && dead.source === to) return dead.topic
-    return to === name ? topic : undefined
-  }
-
-  #ensure(resolved: ResolvedQueue<T>): Promise<void> {
-    return this.#call('declare', () => this.#context.topology.ensure(resolved))
-  }
-
-  async #call<R>(action: string, call: (signal: AbortSignal) => Promise<R>): Promise<R> {
-    try {
-      return await bounded(this.#context, CALL_MS, `${action} of ${this.#at}`, undefined, call)
-    } catch (error) {
-      throw wrap(this.#context.driver, { action, queue: this.#dead.spec.name }, error)
-    }
+    const matches = this.#matcher(which as DeadLetterFilter)
+    if (Object.values(which).some((condition) => condition !== undefined)) return matches
+    throw new MsgloopError('INVALID', `remove from ${this.#at} needs a filter; purge() removes all`)
   }
 }
 
-/** Spreads calls evenly over each second. */
-class Pace {
-  readonly #context: Context
-  readonly #everyMs: number
-  #due = 0
-
-  constructor(context: Context, perSecond: number | undefined) {
-    this.#context = context
-    this.#everyMs = perSecond === undefined ? 0 : 1_000 / perSecond
-  }
-
-  async next(signal: AbortSignal | undefined): Promise<void> {
-    const now = this.#context.clock.elapsed()
-    this.#due = Math.max(this.#due, now)
-    const wait = this.#due - now
-    this.#due += this.#everyMs
-    if (wait > 0) await sleep(this.#context.clock, wait, signal)
-  }
+/** Tells an entry from one of the same message that came later. */
+function versionOf({ id, replays, deadAt }: DeadLetter<unknown>): string {
+  return `${replays} ${deadAt?.getTime() ?? ''} ${id}`
 }

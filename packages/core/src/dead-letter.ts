@@ -1,6 +1,6 @@
 import type { Book } from './book.js'
 import { readBook, userHeaders } from './book.js'
-import type { DeadLetter, DeadLetterFilter, ErrorRecord } from './dead-letters.js'
+import type { DeadLetter } from './dead-letters.js'
 import { read } from './decode.js'
 import type { DeadReason, Delivery } from './driver.js'
 import { MsgloopError } from './error.js'
@@ -22,6 +22,7 @@ export function readDeadLetter<T>(source: ResolvedQueue<T>, delivery: Delivery):
     attemptCount: book.total,
     deliveries: book.dead?.deliveries ?? delivery.deliveries,
     replays: book.replays,
+    editedFrom: book.editedFrom,
     bytes: message.body,
     body() {
       try {
@@ -39,6 +40,7 @@ export function readDeadLetter<T>(source: ResolvedQueue<T>, delivery: Delivery):
     type: message.type,
     subject: message.subject,
     correlationId: message.correlationId,
+    causationId: message.causationId,
     timestamp: date(message.timestamp || undefined),
   }
 }
@@ -50,27 +52,4 @@ function reasonOf(book: Book, { nativeDeath }: Delivery): DeadReason {
 
 function date(ms: number | undefined): Date | undefined {
   return ms === undefined ? undefined : new Date(ms)
-}
-
-/** Whether an entry meets every condition of a filter. */
-export function matcher(filter: DeadLetterFilter): (entry: DeadLetter<unknown>) => boolean {
-  const ids =
-    filter.id === undefined ? undefined : new Set(typeof filter.id === 'string' ? [filter.id] : filter.id)
-  const error = filter.error === undefined ? undefined : glob(filter.error)
-  return (entry) =>
-    (ids === undefined || ids.has(entry.id)) &&
-    (error === undefined || (entry.error !== undefined && matchesError(error, entry.error))) &&
-    (filter.reason === undefined || entry.reason === filter.reason) &&
-    (filter.key === undefined || entry.key === filter.key) &&
-    (filter.since === undefined || (entry.deadAt !== undefined && entry.deadAt >= filter.since)) &&
-    (filter.until === undefined || (entry.deadAt !== undefined && entry.deadAt < filter.until))
-}
-
-function matchesError(pattern: RegExp, error: ErrorRecord): boolean {
-  return pattern.test(error.name) || pattern.test(`${error.name}: ${error.message}`)
-}
-
-function glob(pattern: string): RegExp {
-  const parts = pattern.split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
-  return new RegExp(`^${parts.join('.*')}$`, 's')
 }

@@ -9,7 +9,12 @@ import { MsgloopError } from './error.js'
 import type { Queue } from './queue.js'
 import { QueueHandle } from './queue-handle.js'
 import type { ResolvedQueue } from './resolved-queue.js'
-import { resolveDeadLetterQueue, resolveQueue, resolveSubscription } from './resolved-queue.js'
+import {
+  resolveDeadLetterQueue,
+  resolveQuarantine,
+  resolveQueue,
+  resolveSubscription,
+} from './resolved-queue.js'
 import type { SenderLink } from './sender-link.js'
 import type { OpenParts } from './source-handle.js'
 import { SubscriptionHandle } from './subscription-handle.js'
@@ -131,17 +136,19 @@ export class Handles {
 
   #shelf<T>(source: ResolvedQueue<T>): DeadLetterShelf<T> {
     const dead = resolveDeadLetterQueue(source)
-    const { name } = dead.spec
-    const open = (): Queue<T> => {
+    const quarantine = resolveQuarantine(dead)
+    const open = (beside: typeof dead): Queue<T> => {
+      const { name } = beside.spec
       const known = this.#deadLetterQueues.get(name)
       if (known) return known as unknown as Queue<T>
-      const shelf = new DeadLetterShelf<T>(this.#context, source, dead, () => handle)
-      const handle: QueueHandle<T> = new QueueHandle<T>(this.#context, dead, this.#parts, shelf)
+      const handle = new QueueHandle<T>(this.#context, beside, this.#parts, shelf(beside))
       this.#deadLetterQueues.set(name, handle as unknown as QueueHandle<unknown>)
       return handle
     }
-    open()
-    return new DeadLetterShelf(this.#context, source, dead, open)
+    const shelf = (beside: typeof dead): DeadLetterShelf<T> =>
+      new DeadLetterShelf(this.#context, { source, dead: beside, quarantine, open })
+    open(dead)
+    return shelf(dead)
   }
 }
 

@@ -37,6 +37,10 @@ export const BOOK_HEADERS = {
   history: 'msgloop-history',
   /** How often the message was replayed from a dead-letter queue. */
   replays: 'msgloop-replays',
+  /** Present on a replayed message whose outcome a canary waits for. */
+  canary: 'msgloop-canary',
+  /** Ids of the dead letters this message was edited from, the latest first, with spaces between. */
+  editedFrom: 'msgloop-edited-from',
   /** JSON: why, whence, when and with which error a message was dead-lettered. */
   dead: 'msgloop-dead',
   /** Of an answer: the handler failed, and the body is `{ name, message }` in JSON. */

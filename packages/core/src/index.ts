@@ -7,11 +7,17 @@ export type { ConsumeOptions, Consumer, ConsumerState, Handler, Middleware } fro
 export { createBroker } from './create-broker.js'
 export type {
   AttemptRecord,
+  CanaryResult,
   DeadLetter,
+  DeadLetterEdit,
   DeadLetterFilter,
+  DeadLetterPage,
   DeadLetters,
   ErrorRecord,
+  ListOptions,
+  PageOptions,
   ReplayOptions,
+  ReplayProgress,
   ReplayResult,
 } from './dead-letters.js'
 export type { ErrorClass, QueueDefinition, QueueOptions } from './define-queue.js'

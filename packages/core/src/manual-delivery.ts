@@ -10,11 +10,14 @@ import { Incoming } from './incoming.js'
 import type { Judgement } from './judge.js'
 import { acked, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
 import type { Delivery } from './message.js'
+import { receiptFor } from './receipt.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { retriesHere } from './resolved-queue.js'
 import { publishSettled } from './steps.js'
 
 const CONSUMER = 'receive'
+const yes = (): boolean => true
+const no = (): boolean => false
 
 /** A message whose settling is the application's. */
 export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
@@ -96,7 +99,11 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
         'UNSUPPORTED',
         `queue "${this.queue}": on ${this.#context.driver.name} a retry by hand would lose its turn among those of its key; consume(), or release() it`,
       )
-    await settle(this.#context, this.#resolved, this.#mine, judged)
+    const receipt = receiptFor(this.#resolved, this.#pages, judged)
+    const { intake } = this.#mine
+    // Without a receipt, as whoever waited for it is gone, it was handled all the same.
+    const settled = receipt ? intake.settle(this.#mine, receipt.verdict).then(yes, no) : no()
+    if (!(await settled)) await settle(this.#context, this.#resolved, this.#mine, judged)
     if (!flow.hasSubscribers) return
     publishSettled(this.#context, this.#mine, {
       queue: this.queue,

@@ -4,6 +4,7 @@ import type { QueueDefinition } from './define-queue.js'
 import type { SubscriptionDefinition } from './define-topic.js'
 import type { Capabilities, QueueSpec, Source, SubscriptionSpec } from './driver.js'
 import { MsgloopError } from './error.js'
+import { besideName } from './names.js'
 import type { QueueTopology } from './topology-keeper.js'
 
 /** A definition against one broker: checked against its capabilities, with what the driver must have in place. */
@@ -122,4 +123,19 @@ export function resolveDeadLetterQueue<T>(source: ResolvedQueue<T>): ResolvedQue
 /** Whether a retry would lose its turn at the broker, so that this process has to wait for it. */
 export function retriesHere({ driver }: Context, { spec }: ResolvedQueue<unknown>): boolean {
   return spec.order === 'key' && driver.capabilities.order === 'process'
+}
+
+/** A queue that belongs to a dead-letter queue and is like it, but for its name, and how long it keeps a message. */
+export function besideDeadLetters<T>(
+  dead: ResolvedQueue<T, QueueSpec>,
+  name: string,
+  retentionMs = dead.spec.retentionMs,
+): ResolvedQueue<T, QueueSpec> {
+  const spec = { ...dead.spec, name, ...(retentionMs !== undefined && { retentionMs }) }
+  return { ...dead, definition: { ...dead.definition, name }, spec }
+}
+
+/** Where entries go that were replayed too often. */
+export function resolveQuarantine<T>(dead: ResolvedQueue<T, QueueSpec>): ResolvedQueue<T, QueueSpec> {
+  return besideDeadLetters(dead, besideName(dead.spec.name, '.quarantine'))
 }

@@ -8,6 +8,7 @@ import { flow } from './flow.js'
 import type { Held } from './held.js'
 import type { Judgement } from './judge.js'
 import { RELEASE } from './judge.js'
+import { receiptFor } from './receipt.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { publishSettled } from './steps.js'
 import type { Trouble } from './trouble.js'
@@ -35,7 +36,8 @@ export class Settler {
 
   /** Never rejects. Resolves with whether the message is off the queue: acked or moved, and not to come again. */
   async settle(held: Held, judged: Judgement, book: Book, durationMs?: number): Promise<boolean> {
-    let judgement = judged
+    const receipt = receiptFor(this.#resolved, book, judged)
+    let judgement = receipt ?? judged
     const queue = this.#resolved.definition.name
     const { attempts, answers } = this.#context
     attempts.settling(queue, held.delivery, judged)
@@ -55,6 +57,11 @@ export class Settler {
         return judgement.verdict.kind === 'ack' || judgement.verdict.kind === 'move'
       } catch (error) {
         if (error instanceof MsgloopError && error.code === 'LEASE_LOST') return false
+        // Whoever waited for it is gone; the message was handled all the same.
+        if (judgement === receipt) {
+          judgement = judged
+          continue
+        }
         this.#trouble.report(error)
         if (judgement === RELEASE && attempt > TRIES) {
           held.intake.lose(held, asLost(error))
