@@ -45,6 +45,7 @@ export class CaseContext {
   readonly #names = new Set<string>()
   readonly #topics = new Set<string>()
   readonly #subscriptions = new Map<string, string>()
+  readonly #others = new Set<string>()
   readonly #drivers = new Set<Driver>()
   readonly #brokers = new Map<Broker, Driver>()
   readonly #brokerOf = new WeakMap<object, Broker>()
@@ -224,6 +225,22 @@ export class CaseContext {
     )
   }
 
+  /** The quarantined entries of a queue, as soon as there are at least `count`. */
+  quarantined<T>(queue: MessageSource<T>, count: number): Promise<DeadLetter<T>[]> {
+    const { quarantine } = queue.deadLetters
+    this.alsoDelete(quarantine.queue.name)
+    return this.until(
+      `${count} quarantined entries of queue "${queue.name}"`,
+      () => all(quarantine.list()),
+      (entries) => entries.length >= count,
+    )
+  }
+
+  /** A queue that is deleted in the end, beside those the case named itself. */
+  alsoDelete(queue: string): void {
+    this.#others.add(queue)
+  }
+
   /** Fails when a message can be received. */
   async empty<T>(queue: MessageSource<T>, waitMs = 200): Promise<void> {
     const rest = await queue.receive({ max: 10, wait: waitMs })
@@ -278,6 +295,7 @@ export class CaseContext {
       ]),
       ...[...this.#topics].map((name): Topology => ({ kind: 'topic', name })),
       ...[...this.#names].flatMap((name) => [specOf(name), deadLetterSpecOf(name)]),
+      ...[...this.#others].map((name) => ({ ...deadLetterSpecOf(name), name })),
     ]
   }
 
@@ -292,9 +310,13 @@ export async function entriesOf<T>(
   queue: MessageSource<T>,
   ...args: Parameters<MessageSource<T>['deadLetters']['list']>
 ): Promise<DeadLetter<T>[]> {
-  const entries: DeadLetter<T>[] = []
-  for await (const entry of queue.deadLetters.list(...args)) entries.push(entry)
-  return entries
+  return await all(queue.deadLetters.list(...args))
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const item of items) list.push(item)
+  return list
 }
 
 const COMMON = { kind: 'queue', leaseMs: 30_000, dedupWindowMs: 0, order: 'none', lanes: false } as const

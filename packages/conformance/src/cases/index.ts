@@ -2,7 +2,9 @@ import type { Case } from '../case.js'
 import { capabilityCases } from './capabilities.js'
 import { closeCases } from './close.js'
 import { crashCases } from './crash.js'
+import { deadLetterEditCases } from './dead-letter-edit.js'
 import { deadLetterListCases } from './dead-letter-list.js'
+import { deadLetterWorkCases } from './dead-letter-work.js'
 import { deadLetterCases } from './dead-letters.js'
 import { errorCases } from './errors.js'
 import { exactlyOnceCases } from './exactly-once.js'
@@ -15,9 +17,11 @@ import { messageCases } from './message.js'
 import { networkCases } from './network.js'
 import { orderCases } from './order.js'
 import { orderUnderChangeCases } from './order-under-change.js'
+import { quarantineCases } from './quarantine.js'
 import { receiveCases } from './receive.js'
 import { receiveUnstorableCases } from './receive-unstorable.js'
 import { replayCases } from './replay.js'
+import { replayCanaryCases } from './replay-canary.js'
 import { replaySharedCases } from './replay-shared.js'
 import { requestCases } from './request.js'
 import { requestForeignCases } from './request-foreign.js'
@@ -56,6 +60,10 @@ export const cases: readonly Case[] = [
   ...deadLetterListCases,
   ...replayCases,
   ...replaySharedCases,
+  ...replayCanaryCases,
+  ...quarantineCases,
+  ...deadLetterWorkCases,
+  ...deadLetterEditCases,
   ...waitingCases,
   ...topicRoutingCases,
   ...topicCases,

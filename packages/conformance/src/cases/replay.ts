@@ -51,7 +51,14 @@ export const replayCases: readonly Case[] = [
       const id = await queue.send({ n: 1 }, options)
       await t.dead(queue, 1)
       const result = await queue.deadLetters.replay()
-      assert.deepEqual(result, { replayed: 1, kept: 0, failed: 0, reasons: { exhausted: 1 } })
+      assert.deepEqual(result, {
+        replayed: 1,
+        quarantined: 0,
+        kept: 0,
+        failed: 0,
+        reasons: { exhausted: 1 },
+        errors: { Error: 1 },
+      })
       await t.count('handler runs', runs.list, 3)
       const first = runs.list[0]?.message
       const replayed = runs.list[2]?.message
@@ -83,7 +90,9 @@ export const replayCases: readonly Case[] = [
       const queue = await t.queue()
       await deadLetterAll(t, queue, ['t1', 't2', 'd1'])
       const result = await queue.deadLetters.replay({ error: 'Timeout*' }, { dryRun: true })
-      assert.deepEqual(result, { replayed: 2, kept: 1, failed: 0, reasons: { rejected: 2 } })
+      const { replayed, kept, reasons, errors } = result
+      assert.deepEqual({ replayed, kept }, { replayed: 2, kept: 1 })
+      assert.deepEqual({ reasons, errors }, { reasons: { rejected: 2 }, errors: { Timeout: 2 } })
       sameMembers(
         'entries',
         (await t.deadNow(queue)).map(({ id }) => id),
@@ -147,7 +156,11 @@ export const replayCases: readonly Case[] = [
         between('replays within 0.9 s', within.length, 1, 6)
       }
       await refused('a rate of 0', () => queue.deadLetters.replay({}, { rate: 0 }), 'INVALID')
-      await refused('an unknown option', () => queue.deadLetters.replay({}, wrong({ canary: 1 })), 'INVALID')
+      await refused(
+        'an unknown option',
+        () => queue.deadLetters.replay({}, wrong({ canaries: 1 })),
+        'INVALID',
+      )
     },
   },
   {
@@ -278,7 +291,7 @@ export const replayCases: readonly Case[] = [
   {
     id: 'D6-max-replays',
     clauses: ['D6'],
-    name: 'a message replayed maxReplays times is kept, and others are replayed all the same',
+    name: 'a message replayed maxReplays times is quarantined, and others are replayed all the same',
     async run(t) {
       const queue = await t.queue({ maxReplays: 2 })
       const runs = t.consume(queue, () => {
@@ -297,16 +310,19 @@ export const replayCases: readonly Case[] = [
       )
       await queue.send({}, { id: 'fresh' })
       await t.dead(queue, 2)
-      const { replayed, kept } = await queue.deadLetters.replay()
-      assert.deepEqual({ replayed, kept }, { replayed: 1, kept: 1 })
+      t.alsoDelete(queue.deadLetters.quarantine.queue.name)
+      const { replayed, quarantined } = await queue.deadLetters.replay()
+      assert.deepEqual({ replayed, quarantined }, { replayed: 1, quarantined: 1 })
       await t.until(
         'the fresh one to run again',
         () => runs.of('fresh').length,
         (count) => count === 2,
       )
       assert.equal(runs.of('looper').length, 3)
-      const looper = (await t.dead(queue, 2)).find(({ id }) => id === 'looper')
+      const [looper] = await t.quarantined(queue, 1)
+      assert.equal(looper?.id, 'looper')
       assert.equal(looper?.replays, 2)
+      assert.equal((await t.dead(queue, 1))[0]?.id, 'fresh')
     },
   },
   {

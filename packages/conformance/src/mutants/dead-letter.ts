@@ -177,4 +177,107 @@ export const deadLetterMutants: readonly Mutant[] = [
       return page
     }),
   },
+  {
+    id: 'move-loses-canary',
+    fault: 'replays without the header that says a canary waits for it',
+    seenIn: 'symfony/symfony#32311: metadata lost on retry',
+    caughtBy: ['D6-canary', 'D6-canary-by-hand'],
+    make: moving((copy) => ({
+      ...copy,
+      headers: without(copy.headers, (name) => name === BOOK_HEADERS.canary),
+    })),
+  },
+  {
+    id: 'move-into-quarantine-drops',
+    fault: 'acks what is to be quarantined without storing it',
+    seenIn: 'H1: "Throwing away message"',
+    caughtBy: ['D6-quarantine', 'D6-max-replays', 'D7-quarantine-remove'],
+    make: () => (driver) =>
+      withVerdict(driver, 'move', ({ settle, verdict }) =>
+        settle(verdict.to.endsWith('.quarantine') ? { kind: 'ack' } : verdict),
+      ),
+  },
+  {
+    id: 'quarantine-loses-record',
+    fault: 'quarantines entries without their record',
+    seenIn: 'H3, H6, H7: entries without a reason',
+    caughtBy: ['D6-quarantine'],
+    make: () => (driver) =>
+      withVerdict(driver, 'move', ({ settle, verdict }) =>
+        settle(verdict.to.endsWith('.quarantine') ? { ...verdict, headers: {} } : verdict),
+      ),
+  },
+  {
+    id: 'dead-letter-ack-forgets',
+    fault: 'answers the ack of a dead letter, and gives it back',
+    seenIn: 'H15: a removal that is none',
+    caughtBy: ['D6-edit', 'D7-remove-shown', 'D7-quarantine-remove'],
+    make: () => (driver) =>
+      decorate(driver, {
+        receiver: (inner, source) =>
+          source.kind === 'queue' && source.role === 'dead-letter'
+            ? {
+                settle: (batch, signal) =>
+                  inner.settle(
+                    batch.map(({ token, verdict }) => ({
+                      token,
+                      verdict: verdict.kind === 'ack' ? ({ kind: 'release' } as const) : verdict,
+                    })),
+                    signal,
+                  ),
+              }
+            : {},
+      }),
+  },
+  {
+    id: 'browse-ignores-cursor',
+    fault: 'begins the second page at the first entry again',
+    seenIn: 'H3: a listing limited to 10',
+    caughtBy: ['D5-cursor', 'D5-browse'],
+    make: () => (driver) =>
+      decorate(driver, {
+        admin: (inner) => {
+          let again = true
+          return inner.browse
+            ? {
+                async browse(source, limit, cursor, signal) {
+                  // Only once: readers would go on for ever.
+                  const from = again ? undefined : cursor
+                  if (cursor !== undefined) again = false
+                  return (await inner.browse?.(source, limit, from, signal)) ?? { entries: [] }
+                },
+              }
+            : {}
+        },
+      }),
+  },
+  {
+    id: 'send-loses-lineage',
+    fault: 'sends without the bookkeeping headers',
+    seenIn: 'H1: the original headers are replaced',
+    caughtBy: ['D6-edit-lineage'],
+    make: () => (driver) =>
+      decorate(driver, {
+        sender: (inner) => ({
+          send: (batch, signal) =>
+            inner.send(
+              batch.map(({ delayMs, message }) => ({
+                delayMs,
+                message: {
+                  ...message,
+                  headers: without(message.headers, (name) => name.startsWith(RESERVED_PREFIX)),
+                },
+              })),
+              signal,
+            ),
+        }),
+      }),
+  },
+  {
+    id: 'delete-forgets',
+    fault: 'answers that a queue was deleted, and leaves it',
+    seenIn: 'H9: queues of dead processes pile up',
+    caughtBy: ['D6-canary'],
+    make: () => (driver) => decorate(driver, { admin: () => ({ delete: async () => {} }) }),
+  },
 ]
