@@ -1,21 +1,27 @@
-// pnpm bench [all | core | rabbitmq | nats | redis | sqs | soak] [url] [count]
+// pnpm bench [all | core | rabbitmq | nats | redis | sqs | soak | replay] [url] [count]
 // A broker without a URL runs in a container, as in the tests (integration-tests/images/prepare.sh makes
-// Docker and the images ready). `soak` takes the URL of any broker; default `memory:`.
+// Docker and the images ready). `soak` and `replay` take the URL of any broker; default `memory:`, and for
+// `replay` one of each kind.
 import { coreOverhead } from './core-overhead.js'
-import { lendBroker } from './lend-broker.js'
+import { BROKERS, lendBroker } from './lend-broker.js'
 import { rawNats, tunedNats } from './raw-nats.js'
 import { rawRedis, tunedRedis } from './raw-redis.js'
 import { rawSqs, tunedSqs } from './raw-sqs.js'
+import { replay } from './replay.js'
 import { soak } from './soak.js'
 import { versusAmqplib } from './versus-amqplib.js'
 import { versusRivals } from './versus-rivals.js'
 
-const [part = 'all', url, count = '1000000'] = process.argv.slice(2)
+const [part = 'all', url, count] = process.argv.slice(2)
 const print = (line: string): boolean => process.stdout.write(`${line}\n`)
 const wants = (name: string): boolean => part === 'all' || part === name
 
-if (part === 'soak') await soak(url ?? 'memory:', Number(count), print)
-else {
+if (part === 'soak') await soak(url ?? 'memory:', Number(count ?? 1_000_000), print)
+else if (part === 'replay') {
+  const names = Object.keys(BROKERS) as (keyof typeof BROKERS)[]
+  for (const name of url === undefined ? names : names.slice(0, 1))
+    await lendBroker(name, url, (lent) => replay(lent, Number(count ?? 10_000), print))
+} else {
   if (wants('core')) await coreOverhead(print)
   if (wants('rabbitmq'))
     await lendBroker('rabbitmq', url ?? process.env.RABBITMQ_URL, (lent) => versusAmqplib(lent, print))
