@@ -1,5 +1,6 @@
 import { GROUP } from './keys.js'
-import { CHUNK, MOST_BYTES, NOW, PROMOTE, REPLY, Script } from './script.js'
+import { CHUNK, MOST_BYTES, NOW, PROMOTE, REPLY, Script, SINCE } from './script.js'
+import { TURNS } from './turns-script.js'
 
 /**
  * Makes a queue unless it exists. Replies what it was declared with, empty if only now.
@@ -42,14 +43,17 @@ return {
 /**
  * Looks, oldest first. Replies { { id, 0, fields, … }, id to go on behind, or '' }.
  *
- * KEYS: stream, settings, delayed. ARGV: where to begin, most entries.
+ * KEYS: stream, settings, delayed, leases, turns, waiting. ARGV: where to begin, most entries.
  */
 export const BROWSE = new Script(
   'browse',
   `
-local stream, settings, delayed = unpack(KEYS)
+local stream, settings, delayed, leases, turns, waiting = unpack(KEYS)
 if redis.call('EXISTS', settings) == 0 then return false end
+local keyed = redis.call('HGET', settings, 'order') == 'key'
 ${NOW}
+${SINCE}
+${TURNS}
 ${PROMOTE}
 local from, limit = ARGV[1], tonumber(ARGV[2])
 local out, taken, bytes, last = {}, 0, 0, ''
@@ -80,14 +84,17 @@ ${REPLY}
  * Removes up to some thousand entries that nobody holds, and all that is delayed. Replies { how many,
  * id to go on behind, or '', last id there was in the beginning }.
  *
- * KEYS: stream, settings, delayed, leases. ARGV: where to begin, last id or '+'.
+ * KEYS: stream, settings, delayed, leases, turns, waiting. ARGV: where to begin, last id or '+'.
  */
 export const PURGE = new Script(
   'purge',
   `
-local stream, settings, delayed, leases = unpack(KEYS)
+local stream, settings, delayed, leases, turns, waiting = unpack(KEYS)
 if redis.call('EXISTS', settings) == 0 then return false end
+local keyed = redis.call('HGET', settings, 'order') == 'key'
 ${NOW}
+${SINCE}
+${TURNS}
 local held = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '(' .. now, '+inf')) do
   held[string.match(member, '^[^/]+')] = true
@@ -98,7 +105,12 @@ if to == '+' then
   to = newest and newest[1] or '0-0'
   removed = redis.call('ZCARD', delayed)
   redis.call('UNLINK', delayed)
+  local under_way = keyed and redis.call('HGETALL', turns) or {}
+  for i = 1, #under_way, 2 do
+    if not string.find(under_way[i + 1], '-', 1, true) then pass_turn(under_way[i], under_way[i + 1]) end
+  end
 end
+local over = {}
 local from, last, seen, bytes, count = ARGV[1], '', 0, 0, 1
 while seen < 2000 and bytes < ${MOST_BYTES} do
   local found = redis.call('XRANGE', stream, from, to, 'COUNT', count)
@@ -106,7 +118,11 @@ while seen < 2000 and bytes < ${MOST_BYTES} do
   for _, entry in ipairs(found) do
     last = entry[1]
     for i = 2, #entry[2], 2 do bytes = bytes + #entry[2][i] end
-    if not held[last] then ids[#ids + 1] = last end
+    if not held[last] then
+      ids[#ids + 1] = last
+      local key = keyed and key_of(entry[2])
+      if key and redis.call('ZREM', waiting, place_of(key, last)) == 0 then over[#over + 1] = { key, last } end
+    end
   end
   if #ids > 0 then
     redis.pcall('XACK', stream, '${GROUP}', unpack(ids))
@@ -121,6 +137,7 @@ while seen < 2000 and bytes < ${MOST_BYTES} do
   -- As many at once as their size allows, which the ones before tell.
   if bytes < 1048576 then count = math.min(count * 2, 500) end
 end
+for _, each in ipairs(over) do pass_turn(each[1], each[2]) end
 return { removed, last, to }
 `,
 )

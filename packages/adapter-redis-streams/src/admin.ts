@@ -97,7 +97,7 @@ export class RedisAdmin implements Admin {
       )
     const keys = keysOf(this.#prefix, name)
     const args = [cursor === undefined ? '-' : `(${cursor}`, limit]
-    const names = [keys.stream, keys.settings, keys.delayed]
+    const names = [keys.stream, keys.settings, keys.delayed, keys.leases, keys.turns, keys.waiting]
     const reply = existing(name, await this.#run(BROWSE, keys, names, args, signal))
     const { found, last } = readBrowsed(reply)
     const entries = found.map(({ entry, nth }) => ({
@@ -112,7 +112,7 @@ export class RedisAdmin implements Admin {
   async purge(source: Source, signal: AbortSignal): Promise<number> {
     const { name } = asQueue(source)
     const keys = this.#keys(source)
-    const names = [keys.stream, keys.settings, keys.delayed, keys.leases]
+    const names = [keys.stream, keys.settings, keys.delayed, keys.leases, keys.turns, keys.waiting]
     let removed = 0
     let from = '-'
     let to = '+'

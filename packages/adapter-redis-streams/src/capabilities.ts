@@ -32,7 +32,7 @@ export const capabilities: Capabilities = Object.freeze({
   purgesDelayed: true,
   stats: Object.freeze(['ready', 'inFlight', 'delayed', 'dead', 'oldestAgeMs', 'consumers'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
-  order: 'none',
+  order: 'broker',
   lanes: false,
   topics: true,
   replies: true,

@@ -13,6 +13,10 @@ export interface Keys {
   readonly ids: string
   /** Sorted set: receivers, by when they are taken for dead. */
   readonly receivers: string
+  /** Hash: of each key that is under way, whose turn it is. See `turns-script.ts`. */
+  readonly turns: string
+  /** Sorted set: entries whose turn it is not, by key and then by id. */
+  readonly waiting: string
 }
 
 /** Consumer group of every queue. */
@@ -38,6 +42,8 @@ export function keysOf(prefix: string, queue: string, topic?: string): Keys {
     leases: `${stream}:leases`,
     ids: `${stream}:ids`,
     receivers: `${stream}:receivers`,
+    turns: `${stream}:turns`,
+    waiting: `${stream}:waiting`,
   }
 }
 
@@ -48,6 +54,8 @@ export const allKeys = (keys: Keys): readonly string[] => [
   keys.leases,
   keys.ids,
   keys.receivers,
+  keys.turns,
+  keys.waiting,
 ]
 
 /** Hash: the patterns of each subscription by its name, and what changes whenever they do. It exists exactly while the topic does. */

@@ -1,19 +1,26 @@
 import { ARRIVING, GROUP } from './keys.js'
-import { ALLOWED_WHEN_FULL, CHUNK, MOST_BYTES, NOW, PROMOTE, REPLY, Script } from './script.js'
+import { ALLOWED_WHEN_FULL, CHUNK, MOST_BYTES, NOW, PROMOTE, REPLY, Script, SINCE } from './script.js'
+import { TURNS } from './turns-script.js'
 
 /** What a blocking read delivered and nobody took within this is lost to its reader: its reply never came. */
 const LOST_ARRIVAL_MS = 1_000
 /** What somebody reads from the group without a lease, as by hand, and leaves pending comes back after this. */
 const STRAY_MS = 300_000
 
+/** Most entries whose turn it is not that are passed over in one go. */
+const MOST_PASSED_OVER = 1_000
+/** Keys that are looked at for a turn of an entry that is no more, deleted by hand or by its age. */
+const MOST_TURNS = 500
+
 /**
  * Takes up to `max` messages, each with a lease: makes delayed ones ready that are due, then takes what
  * arrived by a blocking read, hand-overs whose lease is over, and new entries, in this order. With
  * `max` 0 it only shows that the queue exists and makes the receiver known. Replies nil when the queue
- * does not exist, else { { id, deliveries, fields, … }, ms until something is due, 1 if there may be more }.
+ * does not exist, else { { id, deliveries, fields, … }, ms until something is due, 1 if there may be more,
+ * 1 if it is in order by key }.
  *
- * KEYS: stream, leases, settings, delayed, receivers. ARGV: max, lease, receiver, nonce, ids that
- * arrived, 1 to look for strays, ms to look ahead.
+ * KEYS: stream, leases, settings, delayed, receivers, turns, waiting. ARGV: max, lease, receiver, nonce, ids
+ * that arrived, 1 to look for strays, ms to look ahead.
  *
  * A hand-over is a member of `leases`: `<entry id>/<deliveries>/<nonce>`. No two are equal, so who holds
  * one that is over can settle nothing. What was given back is there as `<entry id>/<deliveries so far>/`,
@@ -22,13 +29,19 @@ const STRAY_MS = 300_000
 export const RECEIVE = new Script(
   'receive',
   `
-local stream, leases, settings, delayed, receivers = unpack(KEYS)
+local stream, leases, settings, delayed, receivers, turns, waiting = unpack(KEYS)
 local max, lease, me, nonce = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-if redis.call('EXISTS', settings) == 0 then return false end
+local declared = redis.call('HMGET', settings, 'role', 'order')
+if not declared[1] then return false end
+local keyed = declared[2] == 'key'
 ${NOW}
 ${ALLOWED_WHEN_FULL}
+${SINCE}
+${TURNS}
 
-local missed = redis.pcall('XPENDING', stream, '${GROUP}', 'IDLE', ${LOST_ARRIVAL_MS}, '-', '+', max + 1, '${ARRIVING}')
+local idle, most = ${LOST_ARRIVAL_MS}, max + 1
+if keyed then idle, most = 0, 1000000 end
+local missed = redis.pcall('XPENDING', stream, '${GROUP}', 'IDLE', idle, '-', '+', most, '${ARRIVING}')
 if missed.err then
   if not string.find(missed.err, 'NOGROUP', 1, true) then return missed end
   redis.call('XGROUP', 'CREATE', stream, '${GROUP}', '0', 'MKSTREAM')
@@ -47,6 +60,11 @@ if ARGV[6] == '1' then
   local held = {}
   for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
     held[string.match(member, '^[^/]+')] = true
+  end
+  local vanished = keyed and redis.call('HRANDFIELD', turns, ${MOST_TURNS}, 'WITHVALUES') or {}
+  for i = 1, #vanished, 2 do
+    local key, id = vanished[i], vanished[i + 1]
+    if string.find(id, '-', 1, true) and #redis.call('XRANGE', stream, id, id) == 0 then pass_turn(key, id) end
   end
   for _, stray in ipairs(redis.call('XPENDING', stream, '${GROUP}', 'IDLE', ${STRAY_MS}, '-', '+', 100)) do
     if not held[stray[1]] and stray[2] ~= '${ARRIVING}' then
@@ -74,10 +92,35 @@ local function take(id, deliveries, fields)
   taken = taken + 1
   for i = 2, #fields, 2 do bytes = bytes + #fields[i] end
 end
-local function claim(id, deliveries)
-  local entry = redis.call('XCLAIM', stream, '${GROUP}', me, 0, id, 'RETRYCOUNT', deliveries)[1]
-  if entry then take(id, deliveries, entry[2]) else redis.call('XACK', stream, '${GROUP}', id) end
+local function claim(id, deliveries, key)
+  local entry
+  if key then
+    -- It waited for its turn, pending with nobody.
+    entry = redis.call('XCLAIM', stream, '${GROUP}', me, 0, id, 'RETRYCOUNT', deliveries, 'FORCE')[1]
+  else
+    entry = redis.call('XCLAIM', stream, '${GROUP}', me, 0, id, 'RETRYCOUNT', deliveries)[1]
+  end
+  if entry and (not keyed or admit(id, key_of(entry[2]))) then
+    take(id, deliveries, entry[2])
+  else
+    redis.call('XACK', stream, '${GROUP}', id)
+    if key and not entry then pass_turn(key, id) end
+  end
   grant()
+end
+
+-- What arrived was read before anything that is read here, so its keys are its own, whoever takes it.
+if keyed then
+  local admitted = {}
+  for _, each in ipairs(missed) do
+    local entry = redis.call('XRANGE', stream, each[1], each[1])[1]
+    if entry and admit(each[1], key_of(entry[2])) then
+      if each[3] >= ${LOST_ARRIVAL_MS} then admitted[#admitted + 1] = each end
+    else
+      redis.call('XACK', stream, '${GROUP}', each[1])
+    end
+  end
+  missed = admitted
 end
 
 local arrived = {}
@@ -96,17 +139,23 @@ for _, each in ipairs(missed) do
 end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, max)) do
   if taken >= max or bytes >= ${MOST_BYTES} then break end
-  local id, deliveries = string.match(member, '^([^/]+)/(%d+)/')
+  local id, deliveries, rest = string.match(member, '^([^/]+)/(%d+)/(.*)$')
   redis.call('ZREM', leases, member)
-  claim(id, deliveries + 1)
+  claim(id, deliveries + 1, keyed and deliveries == '0' and rest ~= '' and rest)
 end
-local drained = false
-while taken < max and bytes < ${MOST_BYTES} and not drained do
+local drained, over = false, 0
+while taken < max and bytes < ${MOST_BYTES} and over < ${MOST_PASSED_OVER} and not drained do
   local count = math.min(max - taken, ${CHUNK})
   local found = redis.call('XREADGROUP', 'GROUP', '${GROUP}', me, 'COUNT', count, 'STREAMS', stream, '>')
   local entries = found and found[1][2] or {}
-  for i = 1, #entries do take(entries[i][1], 1, entries[i][2]) end
+  local not_yet = {}
+  for i = 1, #entries do
+    local id, fields = entries[i][1], entries[i][2]
+    if not keyed or admit(id, key_of(fields)) then take(id, 1, fields) else not_yet[#not_yet + 1] = id end
+  end
   grant()
+  if #not_yet > 0 then redis.call('XACK', stream, '${GROUP}', unpack(not_yet)) end
+  over = over + #not_yet
   drained = #entries < count
 end
 
@@ -118,7 +167,7 @@ end
 until_first(leases)
 -- Its members are whole messages: not looked at for nothing.
 if redis.call('ZCOUNT', delayed, '-inf', now + wait) > 0 then until_first(delayed) end
-local parts = { out, math.ceil(wait), (max > 0 and not drained) and 1 or 0 }
+local parts = { out, math.ceil(wait), (max > 0 and not drained) and 1 or 0, keyed and 1 or 0 }
 ${REPLY}
 `,
 )

@@ -73,7 +73,7 @@ export class RedisReceiver implements Receiver<Token> {
   }
 
   private constructor(place: Place, spec: Source, options: ReceiverOptions) {
-    this.#place = place
+    this.#place = { ...place, passed: () => this.#lookAgain() }
     this.#spec = spec
     this.#prefetch = options.prefetch
     this.#leaseMs = options.leaseMs
@@ -196,7 +196,8 @@ export class RedisReceiver implements Receiver<Token> {
     const nonce = `${this.#id}.${++this.#takes}`
     const strays = max > 0 && now - (strayed.get(queue) ?? Number.NEGATIVE_INFINITY) > STRAYS_MS
     if (strays) strayed.set(queue, now)
-    const names = [keys.stream, keys.leases, keys.settings, keys.delayed, keys.receivers]
+    const { stream, leases, settings, delayed, receivers, turns, waiting } = keys
+    const names = [stream, leases, settings, delayed, receivers, turns, waiting]
     const ids = pack(arrived.map(({ id }) => id))
     const args = [max, this.#leaseMs, this.#name, nonce, ids, strays ? 1 : 0, LOOK_MS]
     const reply = await nodes
@@ -206,14 +207,16 @@ export class RedisReceiver implements Receiver<Token> {
         throw error
       })
     if (reply === null) throw notFound(queue)
-    const { found, waitMs, mayBeMore } = readReceived(reply)
+    const { found, waitMs, mayBeMore, keyed } = readReceived(reply)
     this.#drainedUntil = mayBeMore || max === 0 ? 0 : now + waitMs
     const read = new Map(arrived.map((entry) => [entry.id, entry]))
     return found.map(({ entry: bare, nth }) => {
       const entry = read.get(bare.id) ?? bare
-      const token = new Token(entry, nth, nonce, now + this.#leaseMs)
+      const decoded = decode(entry, nth)
+      const key = keyed ? decoded.message.key : undefined
+      const token = new Token(entry, nth, nonce, now + this.#leaseMs, key)
       this.#held.add(token)
-      return { ...decode(entry, nth), token, nth, native: entry }
+      return { ...decoded, token, nth, native: entry }
     })
   }
 
@@ -222,6 +225,12 @@ export class RedisReceiver implements Receiver<Token> {
     if (deliveries.length === 0) return
     const release = { kind: 'release' } as const
     await this.settle(deliveries.map(({ token }) => ({ token, verdict: release })))
+  }
+
+  /** Something is there that no blocking read would bring. */
+  #lookAgain(): void {
+    this.#drainedUntil = 0
+    for (const look of this.#looks.keys()) look.wake()
   }
 
   #room(max: number, now: number): number {

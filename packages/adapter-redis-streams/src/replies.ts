@@ -15,12 +15,14 @@ export function readReceived(reply: unknown): {
   readonly found: readonly Found[]
   readonly waitMs: number
   readonly mayBeMore: boolean
+  readonly keyed: boolean
 } {
-  const [found, waitMs, more] = parts(reply)
+  const [found, waitMs, more, keyed] = parts(reply)
   return {
     found: readFound(list(found), isLarge(reply)),
     waitMs: Number(waitMs),
     mayBeMore: more === 1,
+    keyed: keyed === 1,
   }
 }
 
@@ -49,16 +51,18 @@ export function readEntries(reply: unknown): readonly Entry[] {
 /** The numbers of a reply of numbers. */
 export const readNumbers = (reply: unknown): readonly number[] => list(reply).map(Number)
 
-/** Of `SETTLE`: which were not settled, and why. */
-export function readRefusals(
-  reply: unknown,
-): readonly { readonly nth: number; readonly why: number | string }[] {
-  const items = list(reply)
-  return items.flatMap((nth, at) => {
+/** Of `SETTLE`: which were not settled, and why; and how many messages became receivable by it. */
+export function readSettled(reply: unknown): {
+  readonly passed: number
+  readonly refusals: readonly { readonly nth: number; readonly why: number | string }[]
+} {
+  const [passed, ...items] = list(reply)
+  const refusals = items.flatMap((nth, at) => {
     if (at % 2 === 1) return []
     const why = items[at + 1]
     return [{ nth: Number(nth), why: typeof why === 'number' ? why : String(why) }]
   })
+  return { passed: Number(passed), refusals }
 }
 
 /** The texts of a reply of texts. */

@@ -42,7 +42,21 @@ return cmsgpack.pack(parts)
 /** Most delayed messages that are made ready in one go. */
 const MOST_DUE = 256
 
-/** Makes ready what is due, in the order of when it is. Uses `now`, `stream` and `delayed`. */
+/**
+ * When an entry was added, in ms with its place in that millisecond: due at once, and in order. Not later
+ * than now, as it may be where the clock was set back. Uses `now`.
+ */
+export const SINCE = `
+local function since(id)
+  local ms, n = string.match(id, '(%d+)-(%d+)')
+  return math.min(now, ms + math.min(n, 4095) / 4096)
+end
+`
+
+/**
+ * Makes ready what is due, in the order of when it is. Uses `now`, `stream` and `delayed`, and where `keyed` what
+ * `TURNS` defines.
+ */
 export const PROMOTE = `
 do
   local promoted, bytes = 0, 0
@@ -50,8 +64,10 @@ do
     local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, ${CHUNK})
     if #due == 0 then break end
     for _, member in ipairs(due) do
-      local _, fields = cmsgpack.unpack(member)
-      redis.call('XADD', stream, '*', unpack(fields))
+      local counter, fields = cmsgpack.unpack(member)
+      local id = redis.call('XADD', stream, '*', unpack(fields))
+      local key = keyed and key_of(fields)
+      if key then keep_turn(key, counter, id) end
       bytes = bytes + #member
     end
     redis.call('ZREM', delayed, unpack(due))

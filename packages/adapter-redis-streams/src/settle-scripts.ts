@@ -1,38 +1,31 @@
 import { GROUP } from './keys.js'
-import { ALLOWED_WHEN_FULL, NOW, Script } from './script.js'
+import { ALLOWED_WHEN_FULL, NOW, Script, SINCE } from './script.js'
+import { TURNS } from './turns-script.js'
 
 /** Names and values. Lua passes no more than 8 000 arguments; none of msgloop's own comes near. */
 const MOST_FIELDS = 7_900
 
 /**
- * When an entry was added, in ms with its place in that millisecond: due at once, and in order. Not later
- * than now, as it may be where the clock was set back. Uses `now`.
- */
-const SINCE = `
-local function since(id)
-  local ms, n = string.match(id, '(%d+)-(%d+)')
-  return math.min(now, ms + math.min(n, 4095) / 4096)
-end
-`
-
-/**
  * Settles a batch of hand-overs, each only if it is still held; all in one step, so that a retry or a
- * move is never in two places, nor in none. Replies the failures as { place in the batch, 1 lost | 2 no
- * such queue | 3 too many fields | error of its stream, … }, counting acks first.
+ * move is never in two places, nor in none. Replies { turns passed on, place in the batch, 1 lost | 2 no
+ * such queue | 3 too many fields | error of its stream, … }: the failures, counting acks first.
  *
- * KEYS: stream, leases, settings, delayed; then stream and settings of each queue moved to. ARGV:
- * hand-overs to ack; batch of { 1 release | 2 retry | 3 move, hand-over, delay or number of the queue,
- * names of fields to leave out, fields to add }.
+ * KEYS: stream, leases, settings, delayed, turns, waiting; then stream and settings of each queue moved to.
+ * ARGV: hand-overs to ack; batch of { 1 release | 2 retry | 3 move, hand-over, delay or number of the queue,
+ * names of fields to leave out, fields to add }; where there is order by key, keys of the acks and then of the
+ * others, '' for none.
  */
 export const SETTLE = new Script(
   'settle',
   `
-local stream, leases, settings, delayed = unpack(KEYS)
+local stream, leases, settings, delayed, turns, waiting = unpack(KEYS)
 local acks, others = cmsgpack.unpack(ARGV[1]), cmsgpack.unpack(ARGV[2])
+local keys = ARGV[3] and cmsgpack.unpack(ARGV[3])
 ${NOW}
 ${ALLOWED_WHEN_FULL}
 ${SINCE}
-local over, done, failures = {}, {}, {}
+${TURNS}
+local over, done, failures, passed = {}, {}, { 0 }, {}
 local function fail(place, why)
   failures[#failures + 1] = place
   failures[#failures + 1] = why
@@ -42,7 +35,9 @@ if #acks > 0 then
   for i, member in ipairs(acks) do
     if held[i] then
       over[#over + 1] = member
-      done[#done + 1] = string.sub(member, 1, string.find(member, '/', 1, true) - 1)
+      local id = string.sub(member, 1, string.find(member, '/', 1, true) - 1)
+      done[#done + 1] = id
+      if keys and keys[i] ~= '' then passed[#passed + 1] = { keys[i], id } end
     else
       fail(i - 1, 1)
     end
@@ -63,11 +58,17 @@ local function copy(id, without, more)
   for _, text in ipairs(more) do fields[#fields + 1] = text end
   return fields
 end
-local function retry(delay, fields)
+-- Its copy keeps its turn.
+local function retry(id, key, delay, fields)
   if not fields then return end
-  if delay <= 0 then return redis.call('XADD', stream, '*', unpack(fields)) end
-  local n = redis.call('HINCRBY', settings, 'sent', 1)
-  redis.call('ZADD', delayed, now + 1 + delay, cmsgpack.pack(string.format('%016x', n), fields))
+  local again
+  if delay <= 0 then
+    again = redis.call('XADD', stream, '*', unpack(fields))
+  else
+    again = string.format('%016x', redis.call('HINCRBY', settings, 'sent', 1))
+    redis.call('ZADD', delayed, now + 1 + delay, cmsgpack.pack(again, fields))
+  end
+  if key then keep_turn(key, id, again) end
 end
 local function move(to, retention, fields)
   local stored = fields and redis.pcall('XADD', to, '*', unpack(fields))
@@ -76,8 +77,9 @@ local function move(to, retention, fields)
 end
 for i, each in ipairs(others) do
   local verdict, member, which = each[1], each[2], each[3]
+  local key = keys and keys[#acks + i] ~= '' and keys[#acks + i]
   local id, deliveries = string.match(member, '^([^/]+)/(%d+)/')
-  local declared = verdict == 3 and redis.call('HMGET', KEYS[4 + 2 * which], 'role', 'retentionMs')
+  local declared = verdict == 3 and redis.call('HMGET', KEYS[6 + 2 * which], 'role', 'retentionMs')
   if not redis.call('ZSCORE', leases, member) then
     fail(#acks + i - 1, 1)
   elseif declared and not declared[1] then
@@ -90,15 +92,16 @@ for i, each in ipairs(others) do
     elseif verdict == 1 then
       redis.call('ZADD', leases, since(id), id .. '/' .. (deliveries - 1) .. '/')
     elseif verdict == 2 then
-      retry(which, fields)
+      retry(id, key, which, fields)
     else
-      refused = move(KEYS[3 + 2 * which], declared[2], fields)
+      refused = move(KEYS[5 + 2 * which], declared[2], fields)
     end
     if refused then
       fail(#acks + i - 1, refused)
     else
       over[#over + 1] = member
       if verdict ~= 1 then done[#done + 1] = id end
+      if key and (verdict == 3 or not fields) and verdict ~= 1 then passed[#passed + 1] = { key, id } end
     end
   end
 end
@@ -106,6 +109,9 @@ if #over > 0 then redis.call('ZREM', leases, unpack(over)) end
 if #done > 0 then
   redis.call('XACK', stream, '${GROUP}', unpack(done))
   redis.call('XDEL', stream, unpack(done))
+end
+for _, each in ipairs(passed) do
+  if pass_turn(each[1], each[2]) then failures[1] = failures[1] + 1 end
 end
 return failures
 `,

@@ -3,7 +3,7 @@ import { notFound } from './errors.js'
 import { type Keys, keysOf } from './keys.js'
 import { type Packable, pack } from './msgpack.js'
 import type { Nodes } from './nodes.js'
-import { readRefusals } from './replies.js'
+import { readSettled } from './replies.js'
 import { SEND } from './send-script.js'
 import { sendKeys } from './sender.js'
 import { SETTLE } from './settle-scripts.js'
@@ -26,6 +26,8 @@ export interface Place {
   readonly cluster: boolean
   /** When this driver last looked for what was taken without a lease, by queue; of the clock's `elapsed`. */
   readonly strayed: Map<string, number>
+  /** Called when messages whose turn it was not are receivable now. */
+  readonly passed?: () => void
 }
 
 type Move = Extract<Verdict, { kind: 'move' }>
@@ -73,7 +75,7 @@ async function settleAll(
   const { nodes, prefix, queue, keys } = place
   const acks = items.filter(({ verdict }) => verdict.kind === 'ack')
   const others = items.filter(({ verdict }) => verdict.kind !== 'ack')
-  const names = [keys.stream, keys.leases, keys.settings, keys.delayed]
+  const names = [keys.stream, keys.leases, keys.settings, keys.delayed, keys.turns, keys.waiting]
   const targets: string[] = []
   const targetOf = ({ to, topic }: Move): number => {
     const { stream, settings } = keysOf(prefix, to, topic)
@@ -84,9 +86,14 @@ async function settleAll(
   }
   const members = pack(acks.map(({ token }) => token.member))
   const rest = pack(others.map((item) => packed(item, targetOf)))
+  const args = [members, rest]
+  const ordered = [...acks, ...others].map(({ token: { key = '' } }) => key)
+  if (ordered.some((key) => key !== '')) args.push(pack(ordered))
   try {
-    const reply = await nodes.call(keys.tag, (session) => session.run(SETTLE, names, [members, rest]), signal)
-    return readRefusals(reply).flatMap(({ nth, why }) => {
+    const reply = await nodes.call(keys.tag, (session) => session.run(SETTLE, names, args), signal)
+    const { passed, refusals } = readSettled(reply)
+    if (passed > 0) place.passed?.()
+    return refusals.flatMap(({ nth, why }) => {
       const item = acks[nth] ?? others[nth - acks.length]
       return item ? [{ index: item.index, error: refusal(why, item.verdict, queue) }] : []
     })

@@ -29,7 +29,7 @@ describe('keys', () => {
   test('all hold the tag once, first, and no two queues share one', () => {
     const queues = ['orders', 'orders.dlq', 'orders.dlq.x', 'a.b_c-d']
     const all = queues.flatMap((queue) => allKeys(keysOf('p', queue)))
-    expect(new Set(all).size).toBe(queues.length * 6)
+    expect(new Set(all).size).toBe(queues.length * 8)
     for (const queue of queues)
       for (const key of allKeys(keysOf('p', queue)))
         expect(/\{([^}]*)\}/.exec(key)?.[1], key).toBe(tagOf(queue))
@@ -75,7 +75,6 @@ describe('settings', () => {
   test('are refused for what there is no capability for', () => {
     for (const topology of [
       { kind: 'topic', name: 't' } as const,
-      { ...orders, order: 'key' } as const,
       { ...orders, lanes: true },
       { ...orders, dedupWindowMs: 86_400_001 },
     ])

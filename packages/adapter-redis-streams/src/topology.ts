@@ -16,7 +16,6 @@ export function asQueue(topology: Topology): Source {
   const unsupported = (what: string): DriverError =>
     new DriverError('UNSUPPORTED', `redis-streams: ${nameOf(topology)}: ${what}`)
   if (topology.kind === 'topic') throw unsupported('nothing can be received from a topic')
-  if (topology.order !== 'none') throw unsupported('order by key is not possible here yet')
   if (topology.lanes) throw unsupported('lanes are not possible here yet')
   if (topology.dedupWindowMs > capabilities.dedupWindowMs)
     throw unsupported(`duplicates can be dropped for ${capabilities.dedupWindowMs} ms at most`)
@@ -30,7 +29,8 @@ export const topicOf = (source: Source): string | undefined =>
 /** What a queue is declared with, as it is kept beside it. Leases are each receiver's own. */
 export function settingsOf(source: Source): Fields {
   const { role, deadLetter, deliveryLimit, retentionMs, dedupWindowMs } = source
-  const settings = { role, deadLetter, deliveryLimit, retentionMs, dedupWindowMs }
+  const order = source.order === 'key' ? 'key' : undefined
+  const settings = { role, deadLetter, deliveryLimit, retentionMs, dedupWindowMs, order }
   const bound = source.kind === 'subscription' ? { topic: source.topic, patterns: patternsOf(source) } : {}
   return Object.entries({ ...settings, ...bound }).flatMap(([field, value]) =>
     value === undefined ? [] : [field, String(value)],
@@ -46,6 +46,7 @@ const FIELDS = [
   'deliveryLimit',
   'retentionMs',
   'dedupWindowMs',
+  'order',
   'topic',
   'patterns',
 ] as const
