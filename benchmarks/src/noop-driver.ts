@@ -56,7 +56,6 @@ export function noopDriver(total: number): Driver {
       stats: [],
       guarantees: ['at-least-once'],
       order: 'none',
-      lanes: false,
       topics: false,
       replies: false,
     },

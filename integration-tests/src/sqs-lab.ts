@@ -83,7 +83,6 @@ export function sqsLab<S extends LabServer>(start: () => Promise<S>): SqsLab<S> 
         leaseMs: 30_000,
         dedupWindowMs: 0,
         order: 'none',
-        lanes: false,
       } as const
       const name = lab.unique()
       const work = { name, role: 'work', deadLetter: `${name}.dlq`, deliveryLimit: 400 } as const

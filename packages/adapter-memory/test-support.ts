@@ -29,7 +29,6 @@ export const ORDERS: QueueSpec = {
   leaseMs: 30_000,
   dedupWindowMs: 0,
   order: 'none',
-  lanes: false,
 }
 
 export const ORDERS_DLQ: QueueSpec = {
@@ -39,7 +38,6 @@ export const ORDERS_DLQ: QueueSpec = {
   leaseMs: 30_000,
   dedupWindowMs: 0,
   order: 'none',
-  lanes: false,
 }
 
 export function message(id: string, fields: Partial<WireMessage> = {}): WireMessage {

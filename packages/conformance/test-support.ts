@@ -74,6 +74,5 @@ function specOf(name: string): QueueSpec {
     leaseMs: 30_000,
     dedupWindowMs: 0,
     order: 'none',
-    lanes: false,
   }
 }

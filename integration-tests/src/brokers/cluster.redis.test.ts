@@ -108,7 +108,7 @@ describe('a real Redis Cluster of three masters', () => {
     const deadLetter = await nameOn(1)
     const driver = redisStreams({ url: cluster.url() })
     const signal = AbortSignal.timeout(20_000)
-    const common = { kind: 'queue', leaseMs: 100, dedupWindowMs: 0, order: 'none', lanes: false } as const
+    const common = { kind: 'queue', leaseMs: 100, dedupWindowMs: 0, order: 'none' } as const
     const dead: QueueSpec = { ...common, name: deadLetter, role: 'dead-letter' }
     const spec: QueueSpec = { ...common, name: await nameOn(0), role: 'work', deadLetter }
     await driver.admin.declare(dead, signal)

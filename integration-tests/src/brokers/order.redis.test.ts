@@ -37,7 +37,6 @@ describe.each(REDIS_IMAGES)('order by key on %s', (image) => {
       leaseMs: 30_000,
       dedupWindowMs: 0,
       order: 'key',
-      lanes: false,
     }
     await open().admin.declare(spec, signal)
   })
@@ -158,7 +157,6 @@ describe.each(REDIS_IMAGES)('order by key on %s', (image) => {
       leaseMs: 30_000,
       dedupWindowMs: 0,
       order: 'none',
-      lanes: false,
     }
     await drivers[0]?.admin.declare(failed, signal)
     const mine = await receiver()

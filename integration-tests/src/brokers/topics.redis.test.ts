@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { RedisServer } from '../redis-server.js'
 import { startRedis } from '../redis-server.js'
 
-const common = { leaseMs: 60_000, dedupWindowMs: 0, order: 'none', lanes: false } as const
+const common = { leaseMs: 60_000, dedupWindowMs: 0, order: 'none' } as const
 
 /** What only the driver, or another client, can do; the contract of topics is proven by conformance. */
 describe('topics on Redis Streams', () => {

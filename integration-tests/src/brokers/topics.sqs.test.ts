@@ -44,7 +44,6 @@ const specOf = (
   leaseMs: 30_000,
   dedupWindowMs: 0,
   order: 'none',
-  lanes: false,
   ...rest,
 })
 

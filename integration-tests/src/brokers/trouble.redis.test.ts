@@ -320,7 +320,6 @@ describe('trouble of a real Redis', () => {
       leaseMs: 60_000,
       dedupWindowMs: 0,
       order: 'none',
-      lanes: false,
     }
     const proxy = await tcpProxy(server)
     const driver = redisStreams({ url: server.url(proxy) })

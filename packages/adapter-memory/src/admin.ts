@@ -74,7 +74,6 @@ export function memoryAdmin(connection: Connection): Admin {
 
 function checkSpec(spec: Source, dedupWindowMs: number): void {
   const at = `queue "${spec.name}"`
-  if (spec.lanes) throw unsupported(`${at}: lanes are not possible here`)
   if (spec.dedupWindowMs > dedupWindowMs)
     throw unsupported(
       `${at}: a dedup window of ${spec.dedupWindowMs} ms; at most ${dedupWindowMs} ms is possible here`,

@@ -63,7 +63,6 @@ export const MEMORY: Profile = profile({
   stats: ['ready', 'inFlight', 'delayed', 'oldestAgeMs', 'consumers'],
   guarantees: ['at-least-once'],
   order: 'broker',
-  lanes: false,
   topics: true,
   replies: true,
 })

@@ -11,7 +11,6 @@ const FIELDS = [
   'retentionMs',
   'dedupWindowMs',
   'order',
-  'lanes',
 ] as const satisfies readonly (keyof Source | keyof SubscriptionSpec)[]
 
 /** Where a queue or subscription differs from what is wanted, field by field. */

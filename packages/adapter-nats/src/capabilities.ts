@@ -37,7 +37,6 @@ export const capabilities: Capabilities = Object.freeze({
   stats: Object.freeze(['oldestAgeMs'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
   order: 'none',
-  lanes: false,
   topics: false,
   replies: false,
 })

@@ -15,7 +15,7 @@ import {
 } from './topology.js'
 import { resolveTarget } from './url.js'
 
-const COMMON = { kind: 'queue', leaseMs: 30_000, dedupWindowMs: 0, order: 'none', lanes: false } as const
+const COMMON = { kind: 'queue', leaseMs: 30_000, dedupWindowMs: 0, order: 'none' } as const
 const WORK: QueueSpec = {
   ...COMMON,
   name: 'orders',
@@ -142,7 +142,6 @@ describe('what the broker cannot do is refused as UNSUPPORTED', () => {
   test.each([
     ['topics', { kind: 'topic', name: 't' }],
     ['order by key', { ...WORK, order: 'key' }],
-    ['lanes', { ...WORK, lanes: true }],
     ['a duplicate window', { ...WORK, dedupWindowMs: 1_000 }],
   ] as const)('%s, before any I/O', async (_, topology) => {
     expect(() => asQueue(topology)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }))

@@ -15,7 +15,7 @@ const MOST_WAITING = 2_048
 
 const NANOS = 1_000_000
 
-/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, order by key, lanes, dropping duplicates */
+/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, order by key, dropping duplicates */
 export function asQueue(topology: Topology): QueueSpec {
   const unsupported = (what: string): DriverError =>
     new DriverError('UNSUPPORTED', `nats: ${topology.kind} "${topology.name}": ${what}`, {
@@ -23,7 +23,6 @@ export function asQueue(topology: Topology): QueueSpec {
     })
   if (topology.kind !== 'queue') throw unsupported('there are no topics here yet')
   if (topology.order !== 'none') throw unsupported('order by key is not possible here yet')
-  if (topology.lanes) throw unsupported('lanes are not possible here yet')
   if (topology.dedupWindowMs > 0)
     throw unsupported(
       'the broker cannot drop duplicates for good: a restart forgets the ids of acked messages',

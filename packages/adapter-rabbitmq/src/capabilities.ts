@@ -32,7 +32,6 @@ export const capabilities: Capabilities = Object.freeze({
   stats: Object.freeze(['ready', 'dead', 'consumers'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
   order: 'process',
-  lanes: false,
   topics: true,
   replies: true,
 })

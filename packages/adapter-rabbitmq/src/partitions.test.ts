@@ -13,7 +13,6 @@ const billing: SubscriptionSpec = {
   leaseMs: 30_000,
   dedupWindowMs: 0,
   order: 'key',
-  lanes: false,
 }
 
 test('a queue without order is one queue of the broker, one with order by key is sixteen', () => {

@@ -13,7 +13,6 @@ const orders: QueueSpec = {
   leaseMs: 30_000,
   dedupWindowMs: 0,
   order: 'none',
-  lanes: false,
 }
 
 describe('settings', () => {
@@ -36,7 +35,6 @@ describe('settings', () => {
       leaseMs: 1,
       dedupWindowMs: 0,
       order: 'none',
-      lanes: false,
       retentionMs: 1_000,
     }
     expect(queueSettings(spec)).toEqual({
@@ -48,7 +46,7 @@ describe('settings', () => {
   })
 
   test('are refused for what there is no capability for', () => {
-    expect(() => checked({ ...orders, lanes: true })).toThrow(
+    expect(() => checked({ ...orders, dedupWindowMs: 1 })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED' }),
     )
   })

@@ -19,7 +19,6 @@ export function checked<T extends Topology>(topology: T): T {
       { outcome: 'rejected' },
     )
   if (topology.kind === 'topic') return topology
-  if (topology.lanes) throw unsupported('lanes are not possible here yet')
   if (topology.dedupWindowMs > 0) throw unsupported('the broker cannot drop duplicates')
   return topology
 }

@@ -33,7 +33,6 @@ export const capabilities: Capabilities = Object.freeze({
   stats: Object.freeze(['ready', 'inFlight', 'delayed', 'dead', 'oldestAgeMs', 'consumers'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
   order: 'broker',
-  lanes: false,
   topics: true,
   replies: true,
 })

@@ -12,7 +12,6 @@ const orders: QueueSpec = {
   leaseMs: 30_000,
   dedupWindowMs: 0,
   order: 'none',
-  lanes: false,
 }
 
 const tagOf = (queue: string): string => keysOf('p', queue).tag
@@ -73,11 +72,7 @@ describe('settings', () => {
   })
 
   test('are refused for what there is no capability for', () => {
-    for (const topology of [
-      { kind: 'topic', name: 't' } as const,
-      { ...orders, lanes: true },
-      { ...orders, dedupWindowMs: 86_400_001 },
-    ])
+    for (const topology of [{ kind: 'topic', name: 't' } as const, { ...orders, dedupWindowMs: 86_400_001 }])
       expect(() => asQueue(topology)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }))
     expect(asQueue({ ...orders, dedupWindowMs: 86_400_000 }).name).toBe('orders')
   })

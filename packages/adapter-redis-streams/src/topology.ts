@@ -11,12 +11,11 @@ import { capabilities } from './capabilities.js'
 /** Names and values by turns, as a hash is read and written. */
 export type Fields = readonly string[]
 
-/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: lanes, longer windows */
+/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: longer windows */
 export function asQueue(topology: Topology): Source {
   const unsupported = (what: string): DriverError =>
     new DriverError('UNSUPPORTED', `redis-streams: ${nameOf(topology)}: ${what}`)
   if (topology.kind === 'topic') throw unsupported('nothing can be received from a topic')
-  if (topology.lanes) throw unsupported('lanes are not possible here yet')
   if (topology.dedupWindowMs > capabilities.dedupWindowMs)
     throw unsupported(`duplicates can be dropped for ${capabilities.dedupWindowMs} ms at most`)
   return topology

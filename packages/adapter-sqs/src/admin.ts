@@ -15,14 +15,7 @@ import { physicalName } from './names.js'
 import { queuePolicy } from './queue-policy.js'
 import type { QueueRef, Queues } from './queues.js'
 import type { TopicAdmin } from './topic-admin.js'
-import {
-  type Attributes,
-  compare,
-  driftError,
-  type Neighbours,
-  queueAttributes,
-  refuseLanes,
-} from './topology.js'
+import { type Attributes, compare, driftError, type Neighbours, queueAttributes } from './topology.js'
 import { NO_SNS } from './url.js'
 
 /** A purge takes messages for so long at a time. */
@@ -47,7 +40,6 @@ export class SqsAdmin implements Admin {
 
   async declare(topology: Topology, signal: AbortSignal): Promise<void> {
     if (topology.kind === 'topic') return await this.#topicsFor(topology).declare(topology, signal)
-    refuseLanes(topology)
     const neighbours = await this.#neighbours(topology, true, signal)
     await this.#declareQueue(topology, queueAttributes(topology, neighbours), signal)
     if (topology.kind === 'subscription')
@@ -199,11 +191,11 @@ export class SqsAdmin implements Admin {
    * go to the standard one.
    */
   async #deadLetterArn(spec: Source, make: boolean, signal: AbortSignal): Promise<string | undefined> {
-    const { deadLetter, leaseMs, dedupWindowMs, order, lanes } = spec
+    const { deadLetter, leaseMs, dedupWindowMs, order } = spec
     if (deadLetter === undefined) return undefined
     // Of a FIFO queue it may be another's too, so it is the same for all of them.
     const kind = fifoOf(spec) ? ONE_KIND : {}
-    const shared = { leaseMs, dedupWindowMs, order, lanes, ...kind }
+    const shared = { leaseMs, dedupWindowMs, order, ...kind }
     const dead: QueueSpec = { ...shared, kind: 'queue', name: deadLetter, role: 'dead-letter' }
     const found = await this.#look(dead, signal)
     if (found?.QueueArn !== undefined) return found.QueueArn

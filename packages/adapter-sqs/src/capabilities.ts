@@ -44,7 +44,6 @@ export const capabilities: Capabilities = Object.freeze({
   stats: Object.freeze(['ready', 'dead'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
   order: 'broker',
-  lanes: false,
   topics: true,
   replies: false,
 })

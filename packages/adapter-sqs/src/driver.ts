@@ -26,7 +26,6 @@ import { Sns } from './sns.js'
 import { TopicAdmin } from './topic-admin.js'
 import { TopicSender } from './topic-sender.js'
 import { Topics } from './topics.js'
-import { refuseLanes } from './topology.js'
 import { NO_SNS, type Target } from './url.js'
 
 /** SQS has no connections: everything is a request, and what is open is a name that was looked up. */
@@ -77,13 +76,11 @@ export class SqsDriver implements Driver {
       const arn = await this.#topics.find(destination.name, signal)
       return new TopicSender(this.#sns, this.#topics, destination.name, arn)
     }
-    refuseLanes(destination)
     const ref = await this.#queues.find(destination.name, fifoOf(destination), signal)
     return new SqsSender(this.#api, this.#queues, ref)
   }
 
   async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
-    refuseLanes(source)
     const parts = {
       api: this.#api,
       queues: this.#queues,

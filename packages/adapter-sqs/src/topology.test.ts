@@ -1,6 +1,6 @@
 import type { QueueSpec } from '@msgloop/core/driver'
 import { describe, expect, test } from 'vitest'
-import { compare, driftError, fifoOfAttributes, queueAttributes, refuseLanes } from './topology.js'
+import { compare, driftError, fifoOfAttributes, queueAttributes } from './topology.js'
 
 const work: QueueSpec = {
   kind: 'queue',
@@ -11,7 +11,6 @@ const work: QueueSpec = {
   leaseMs: 30_000,
   dedupWindowMs: 0,
   order: 'none',
-  lanes: false,
 }
 const dead: QueueSpec = { ...work, name: 'orders.dlq', role: 'dead-letter', retentionMs: 3 * 86_400_000 }
 const ARN = 'arn:aws:sqs:eu-west-1:123456789012:orders--dlq'
@@ -86,10 +85,4 @@ describe('comparing', () => {
       /maxReceiveCount is none, wanted 400.*verify/,
     )
   })
-})
-
-test('lanes are refused', () => {
-  expect(() => refuseLanes({ ...work, lanes: true })).toThrow(
-    expect.objectContaining({ code: 'UNSUPPORTED' }),
-  )
 })

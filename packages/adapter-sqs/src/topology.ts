@@ -5,11 +5,6 @@ import { topicOf } from './queue-policy.js'
 
 export type Attributes = Readonly<Record<string, string>>
 
-/** @throws DriverError `UNSUPPORTED` for lanes, which `capabilities` deny */
-export function refuseLanes({ kind, name, lanes }: Source): void {
-  if (lanes) throw new DriverError('UNSUPPORTED', `sqs: ${kind} "${name}": lanes are not possible here yet`)
-}
-
 /** The window is per group wherever that makes no difference: that way SQS has no limit on the rate. */
 const FAST: Attributes = { DeduplicationScope: 'messageGroup', FifoThroughputLimit: 'perMessageGroupId' }
 /** The same id may come with another key. */

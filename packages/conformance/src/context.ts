@@ -91,7 +91,9 @@ export class CaseContext {
   }
 
   define<T = unknown>(options: QueueOptions<T> = {}): QueueDefinition<T> {
-    return defineQueue<T>(this.name(), options)
+    const name = this.name()
+    if (options.lanes) for (const lane of ['high', 'low']) this.#names.add(`${name}.${lane}`)
+    return defineQueue<T>(name, options)
   }
 
   /** The queue of a definition, or of a name, through a broker of its own. */
@@ -319,7 +321,7 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   return list
 }
 
-const COMMON = { kind: 'queue', leaseMs: 30_000, dedupWindowMs: 0, order: 'none', lanes: false } as const
+const COMMON = { kind: 'queue', leaseMs: 30_000, dedupWindowMs: 0, order: 'none' } as const
 
 function specOf(name: string): QueueSpec {
   return { ...COMMON, name, role: 'work', deadLetter: `${name}.dlq`, deliveryLimit: 100 }

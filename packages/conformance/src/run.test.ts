@@ -118,7 +118,6 @@ test('a case leaves no queue behind, also when it fails', async () => {
     leaseMs: 1_000,
     dedupWindowMs: 0,
     order: 'none',
-    lanes: false,
   } as const
   for (const name of names.flatMap((each) => [each, `${each}.dlq`])) {
     const drifts = await driver.admin.verify({ ...spec, name }, AbortSignal.timeout(1_000))

@@ -1,5 +1,5 @@
 import type { AttemptRecord, ErrorRecord } from './dead-letters.js'
-import type { DeadReason, Delivery } from './driver.js'
+import type { DeadReason, Delivery, Lane } from './driver.js'
 import { BOOK_HEADERS, RESERVED_PREFIX } from './headers.js'
 
 /** What the core keeps about a message between attempts, in its reserved headers. */
@@ -16,6 +16,8 @@ export interface Book {
   readonly canary: boolean
   /** Ids of the dead letters it was edited from, the latest first. */
   readonly editedFrom: readonly string[]
+  /** Where the queue has lanes. */
+  readonly lane?: Lane | undefined
   /** Present on entries of a dead-letter queue that the core put there. */
   readonly dead: DeadRecord | undefined
 }
@@ -60,6 +62,7 @@ export function readBook(delivery: Delivery): Book {
     replays: count(headers[BOOK_HEADERS.replays], 0),
     canary: headers[BOOK_HEADERS.canary] !== undefined,
     editedFrom: headers[BOOK_HEADERS.editedFrom]?.split(' ') ?? NO_IDS,
+    lane: delivery.message.lane,
     dead: readDead(headers[BOOK_HEADERS.dead]),
   }
 }

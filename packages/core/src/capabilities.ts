@@ -57,7 +57,6 @@ export interface Capabilities {
    * `none`: refused.
    */
   readonly order: 'none' | 'process' | 'broker'
-  readonly lanes: boolean
   readonly topics: boolean
   readonly replies: boolean
 }

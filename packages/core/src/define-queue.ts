@@ -4,6 +4,7 @@ import type { Guarantee } from './driver.js'
 import type { Duration } from './duration.js'
 import { positiveMilliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
+import { laneNames } from './lanes.js'
 import { checkQueueName } from './names.js'
 import { oneOf, onlyKnown, positiveInteger, upTo } from './options.js'
 import type { RetryPolicy } from './retry.js'
@@ -55,6 +56,11 @@ export interface QueueOptions<T> {
    * Default `none`.
    */
   readonly order?: 'none' | 'key'
+  /**
+   * Takes a `priority`: a free slot of a consumer goes to the highest lane that has a message. Three queues,
+   * `<name>`, `<name>.high` and `<name>.low`, with one dead-letter queue; not with `order`. Default false.
+   */
+  readonly lanes?: boolean
 }
 
 /** A queue as the application defines it, checked and with every default filled in. */
@@ -77,6 +83,7 @@ export interface QueueDefinition<T> {
   readonly sendTimeoutMs: number
   readonly dedupWindowMs: number
   readonly order: 'none' | 'key'
+  readonly lanes: boolean
 }
 
 export const QUEUE_OPTIONS: readonly (keyof QueueOptions<unknown>)[] = [
@@ -95,6 +102,7 @@ export const QUEUE_OPTIONS: readonly (keyof QueueOptions<unknown>)[] = [
   'sendTimeout',
   'dedup',
   'order',
+  'lanes',
 ]
 
 /** The broker's own limit lies above; see `DELIVERY_LIMIT`. */
@@ -166,6 +174,7 @@ export function defineQueue<T = unknown>(name: string, options: QueueOptions<T> 
     sendTimeoutMs: ms('sendTimeout', options.sendTimeout ?? '30s'),
     dedupWindowMs: options.dedup === undefined ? 0 : ms('dedup', options.dedup),
     order: oneOf(`${at}: option "order"`, options.order ?? 'none', ['none', 'key']),
+    lanes: checkLanes(at, name, options),
   })
 }
 
@@ -184,4 +193,21 @@ export function checkBodies<T>(
       'INVALID',
       `${at}: option "codec" takes json(), text(), bytes() or one of your own`,
     )
+}
+
+function checkLanes(
+  at: string,
+  name: string,
+  { lanes, order }: Pick<QueueOptions<unknown>, 'lanes' | 'order'>,
+): boolean {
+  if (lanes !== undefined && typeof lanes !== 'boolean')
+    throw new MsgloopError('INVALID', `${at}: option "lanes" takes true or false`)
+  if (!lanes) return false
+  if (order === 'key')
+    throw new MsgloopError(
+      'INVALID',
+      `${at}: it cannot have "lanes" and order by key: what is in a higher lane overtakes its key`,
+    )
+  for (const each of laneNames(name)) checkQueueName(each)
+  return true
 }

@@ -77,7 +77,6 @@ export interface QueueSpec {
   /** For how long the broker must drop a second message of the same id. 0: not at all. */
   readonly dedupWindowMs: number
   readonly order: 'none' | 'key'
-  readonly lanes: boolean
 }
 
 /**

@@ -5,6 +5,7 @@ import type { QueueDefinition } from './define-queue.js'
 import type { DeadReason, Verdict } from './driver.js'
 import { MsgloopError, Reject } from './error.js'
 import type { Held } from './held.js'
+import { laneName } from './lanes.js'
 import { roundUp } from './outgoing.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { RetryAfter } from './retry.js'
@@ -115,7 +116,8 @@ export function deadLetter(
 ): Judgement {
   const headers = deadHeaders(book, {
     reason,
-    source: definition.name,
+    // Its own queue: whoever replays it need not know of lanes.
+    source: definition.lanes ? laneName(definition.name, book.lane) : definition.name,
     ...(definition.topic !== undefined && { topic: definition.topic }),
     at: context.clock.now(),
     deliveries: book.deliveries,

@@ -4,6 +4,7 @@ import type { BrokerOptions } from './broker.js'
 import { systemClock } from './clock.js'
 import type { Context } from './context.js'
 import type { Driver } from './driver.js'
+import { withLanes } from './laned-driver.js'
 import { oneOf, positiveInteger } from './options.js'
 import { Requests } from './requests.js'
 import { SendBudget } from './send-budget.js'
@@ -20,12 +21,13 @@ export function makeContext(
 ): Context {
   const at = (option: keyof BrokerOptions): string => `createBroker: option "${option}"`
   const topology = oneOf(at('topology'), options.topology ?? 'declare', ['declare', 'verify', 'none'])
-  const base = { driver, clock: options.clock ?? systemClock, random: options.random ?? Math.random }
+  const clock = options.clock ?? systemClock
+  const base = { driver: withLanes(driver, clock), clock, random: options.random ?? Math.random }
   return {
     ...base,
     requests: new Requests(base),
     answers: new Answers(base),
-    topology: new TopologyKeeper(driver, topology),
+    topology: new TopologyKeeper(base.driver, topology),
     attempts: new AttemptLog(driver.capabilities.retry),
     budget: new SendBudget(
       positiveInteger(at('maxUnconfirmed'), options.maxUnconfirmed ?? MAX_UNCONFIRMED),

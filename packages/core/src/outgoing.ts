@@ -1,10 +1,11 @@
 import type { Context } from './context.js'
 import type { QueueDefinition } from './define-queue.js'
-import type { Lane, Limits, Outgoing, WireMessage } from './driver.js'
+import type { Limits, Outgoing, WireMessage } from './driver.js'
 import { milliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import { RESERVED_PREFIX } from './headers.js'
 import { uuidv7 } from './id.js'
+import { LANES } from './lanes.js'
 import { oneOf, onlyKnown } from './options.js'
 import type { SendOptions } from './queue.js'
 import { isA, reasonOf } from './reason.js'
@@ -26,7 +27,6 @@ export const SEND_OPTIONS: readonly (keyof SendOptions)[] = [
   'causedBy',
   'signal',
 ]
-const LANES: readonly Lane[] = ['high', 'normal', 'low']
 const NONE: SendOptions = Object.freeze({})
 const NOWHERE: Addressing = Object.freeze({})
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
@@ -40,7 +40,7 @@ const MAX_TRACESTATE_BYTES = 512
 
 /** What a message is made by: of a queue or a topic. */
 export type Bodies<T> = Pick<QueueDefinition<T>, 'schema' | 'codec'> &
-  Partial<Pick<QueueDefinition<T>, 'order'>>
+  Partial<Pick<QueueDefinition<T>, 'order' | 'lanes'>>
 
 /** What we put on a message ourselves, checked already. */
 export type Addressing = Pick<WireMessage, 'subject'>
@@ -122,10 +122,10 @@ function encode<T>(
   const ttlMs = options.ttl === undefined ? undefined : milliseconds(`${at}: option "ttl"`, options.ttl)
   if (options.priority !== undefined) {
     oneOf(`${at}: option "priority"`, options.priority, LANES)
-    if (!context.driver.capabilities.lanes && options.priority !== 'normal')
+    if (!definition.lanes && options.priority !== 'normal')
       throw new MsgloopError(
-        'UNSUPPORTED',
-        `${at}: option "priority" needs a queue with lanes, which ${context.driver.name} does not have`,
+        'INVALID',
+        `${at}: option "priority" needs a queue with lanes: defineQueue(name, { lanes: true })`,
       )
   }
   return {

@@ -17,7 +17,7 @@ export interface SendOptions {
   readonly ttl?: Duration
   /** Ordering key, of a queue with `order: 'key'`. */
   readonly key?: string
-  /** Lane of a queue that has lanes. Default `normal`. */
+  /** Of a queue with `lanes`. Default `normal`. */
   readonly priority?: Lane
   readonly type?: string
   readonly schemaVersion?: string

@@ -57,7 +57,7 @@ export function resolveQueue<T>(
     unsupported('maxLease', `may be ${leaseMs} ms at most`)
   if (capabilities.lease === 'renewable' && definition.leaseMs > leaseMs)
     unsupported('lease', `may be ${leaseMs} ms at most`)
-  const shared = { leaseMs: definition.leaseMs, dedupWindowMs: 0, order: 'none', lanes: false } as const
+  const shared = { leaseMs: definition.leaseMs, dedupWindowMs: 0, order: 'none' } as const
   return {
     definition,
     middleware,
@@ -72,6 +72,7 @@ export function resolveQueue<T>(
       deliveryLimit: DELIVERY_LIMIT,
       dedupWindowMs: definition.dedupWindowMs,
       order: definition.order,
+      ...(definition.lanes && { lanes: true }),
     },
     deadLetter: {
       ...shared,
@@ -116,6 +117,7 @@ export function resolveDeadLetterQueue<T>(source: ResolvedQueue<T>): ResolvedQue
     topic: undefined,
     guarantee: 'at-least-once',
     order: spec.order,
+    lanes: false,
   } as const
   return { ...source, definition, spec, deadLetter: undefined, topic: undefined }
 }

@@ -43,7 +43,7 @@ export const capabilityCases: readonly Case[] = [
       between('limits.delayResolutionMs', limits.delayResolutionMs, 1, 1_000)
       between('limits.leaseMs', limits.leaseMs, 60_000, Number.POSITIVE_INFINITY)
       assert.ok(capabilities.guarantees.includes('at-least-once'), 'at-least-once is the least')
-      for (const flag of ['releaseCounts', 'purgesDelayed', 'lanes', 'topics', 'replies'] as const)
+      for (const flag of ['releaseCounts', 'purgesDelayed', 'topics', 'replies'] as const)
         assert.equal(typeof capabilities[flag], 'boolean', flag)
     },
   },
@@ -172,13 +172,12 @@ export const capabilityCases: readonly Case[] = [
   {
     id: 'C1-lanes-refused',
     clauses: ['C1', 'S4'],
-    name: 'a priority is refused as UNSUPPORTED before any I/O where there are no lanes',
-    skip: ({ lanes }) => (lanes ? 'the broker has lanes' : undefined),
+    name: 'a priority is refused as INVALID before any I/O by a queue without lanes',
     async run(t) {
       const { watch, calls } = witness()
       const queue = await t.queue({}, { wrap: watch })
       for (const priority of ['high', 'low'] as const)
-        await refused(`priority ${priority}`, () => queue.send({}, { priority }), 'UNSUPPORTED', 'rejected')
+        await refused(`priority ${priority}`, () => queue.send({}, { priority }), 'INVALID', 'rejected')
       assert.deepEqual(calls, [])
     },
   },
@@ -199,11 +198,11 @@ export const capabilityCases: readonly Case[] = [
   {
     id: 'C1-driver-refuses',
     clauses: ['C1'],
-    name: 'a driver refuses to declare what its capabilities deny: topics, order by key, lanes, duplicate windows',
+    name: 'a driver refuses to declare what its capabilities deny: topics, order by key, duplicate windows',
     async run(t) {
       const driver = await t.driver()
       const spec = await t.declare(t.define())
-      const { topics, order, lanes, dedupWindowMs } = t.capabilities
+      const { topics, order, dedupWindowMs } = t.capabilities
       const declare = async (
         what: string,
         topology: Parameters<typeof driver.admin.declare>[0],
@@ -217,7 +216,6 @@ export const capabilityCases: readonly Case[] = [
       const other = { ...spec, name: t.name() }
       if (!topics) await declare('a topic', { kind: 'topic', name: t.name() })
       if (order === 'none') await declare('order by key', { ...other, order: 'key' })
-      if (!lanes) await declare('lanes', { ...other, lanes: true })
       if (dedupWindowMs === 0) await declare('a duplicate window', { ...other, dedupWindowMs: 60_000 })
     },
   },

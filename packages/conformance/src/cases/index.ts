@@ -11,6 +11,7 @@ import { exactlyOnceCases } from './exactly-once.js'
 import { exactlyOnceTroubleCases } from './exactly-once-trouble.js'
 import { flowCases } from './flow.js'
 import { hostileCodeCases } from './hostile-code.js'
+import { laneCases } from './lanes.js'
 import { leaseCases } from './lease.js'
 import { lifecycleCases } from './lifecycle.js'
 import { messageCases } from './message.js'
@@ -75,6 +76,7 @@ export const cases: readonly Case[] = [
   ...exactlyOnceTroubleCases,
   ...orderCases,
   ...orderUnderChangeCases,
+  ...laneCases,
   ...closeCases,
   ...lifecycleCases,
   ...networkCases,

@@ -90,7 +90,7 @@ export const orderCases: readonly Case[] = [
   },
   {
     id: 'O2-unordered',
-    clauses: ['O1'],
+    clauses: ['O2', 'O1'],
     name: 'on a queue without order, messages of one key run in parallel',
     async run(t) {
       const queue = await t.queue<number>()

@@ -208,7 +208,7 @@ export const topicRoutingCases: readonly Case[] = [
   },
   {
     id: 'P2-unsupported',
-    clauses: ['C1', 'S4', 'P1'],
+    clauses: ['C1', 'S4', 'P1', 'P2'],
     name: 'where there are no topics, one is refused as UNSUPPORTED before any I/O',
     async run(t) {
       const { watch, calls } = witness()
