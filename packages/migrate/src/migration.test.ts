@@ -44,7 +44,7 @@ async function entries<T>(queue: Queue<T>): Promise<DeadLetter<T>[]> {
   return list
 }
 
-const orders = defineQueue<{ n: number }>('orders', { retry: immediate({ attempts: 5 }) })
+const orders = defineQueue<{ n: number }>('orders', { retry: immediate({ attempts: 5 }), lease: '2s' })
 
 for (const [from, to] of PAIRS)
   test.concurrent(`from ${from ?? 'memory'} to ${to ?? 'memory'}, ready, delayed, retried and dead messages arrive as they are`, async () => {

@@ -1,13 +1,14 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Duration, MsgloopError, milliseconds, type QueueDefinition } from '@msgloop/core'
-import type { Driver } from '@msgloop/core/driver'
+import { type Driver, sleep } from '@msgloop/core/driver'
 import { Ledger } from './ledger.js'
 import { Pace } from './pace.js'
+import type { Phase } from './phase.js'
 import { type MigrationPlan, makePlan, type PlanOptions } from './plan.js'
 import { Relay } from './relay.js'
 import { assertDifferent, queuesOn, type Side, sideOf } from './side.js'
-import { type MigrationState, type Phase, readState, writeState } from './state.js'
+import { type MigrationState, readState, writeState } from './state.js'
 import { type MigrationVerdict, type VerifyOptions, verifyMoved } from './verify.js'
 
 export interface MigrationOptions {
@@ -39,6 +40,7 @@ export interface Progress {
 
 const PROGRESS_MS = 500
 const CALL_MS = 30_000
+const LOOK_MS = 100
 
 /**
  * One migration between two brokers. Each step can be run again, and taken back until `cutOver`.
@@ -139,20 +141,45 @@ export class Migration {
   }
 
   /**
-   * Gives up the source. There is no way back.
+   * Gives up the source: tells applications that follow to leave it, and makes sure that they have and that nothing is
+   * left there. Where order by key is kept, the bridge must be running: it moves the last messages while producers
+   * wait. There is no way back.
    *
-   * @throws MsgloopError `INVALID` while messages, or consumers that the broker tells of, are left at the source
+   * @param options.timeout for all of it; default 10 s
+   * @throws MsgloopError `INVALID` when messages, or consumers that the broker tells of, are still there; the phase is
+   * `drain` again then
    */
-  async cutOver(): Promise<void> {
+  async cutOver(options: { readonly timeout?: Duration } = {}): Promise<void> {
+    const timeoutMs = milliseconds('cutOver: option "timeout"', options.timeout ?? '10s')
+    if (this.phase !== 'drain' && this.phase !== 'target')
+      throw new MsgloopError('INVALID', 'nothing was drained yet; call drain first')
+    const { clock } = this.#from.context
+    const deadline = clock.elapsed() + timeoutMs
+    let left = this.#queues.some(({ order }) => order === 'key') ? undefined : await this.#left('messages')
+    if (left === undefined) {
+      await this.#enter('target')
+      left = await this.#left('all')
+      while (left !== undefined && clock.elapsed() < deadline) {
+        await sleep(clock, LOOK_MS)
+        left = await this.#left('all')
+      }
+    }
+    if (left === undefined) return
+    await this.#enter('drain')
+    throw new MsgloopError('INVALID', left)
+  }
+
+  /** What is still at the source, in words. */
+  async #left(what: 'messages' | 'all'): Promise<string | undefined> {
     for (const { spec } of this.#queues.flatMap((queue) => queuesOn(this.#from, queue))) {
       const stats = await this.#from.context.driver.admin.stats(spec, AbortSignal.timeout(CALL_MS))
-      const left = (stats.ready ?? 0) + (stats.inFlight ?? 0) + (stats.delayed ?? 0)
+      const messages = (stats.ready ?? 0) + (stats.inFlight ?? 0) + (stats.delayed ?? 0)
       const at = `queue "${spec.name}" at ${this.#from.label}`
-      if (left > 0) throw new MsgloopError('INVALID', `${at} still holds ${left} messages; drain it first`)
-      if ((stats.consumers ?? 0) > 0)
-        throw new MsgloopError('INVALID', `${at} still has ${stats.consumers} consumers; close them first`)
+      if (messages > 0) return `${at} still holds ${messages} messages; drain it first`
+      if (what === 'all' && (stats.consumers ?? 0) > 0)
+        return `${at} still has ${stats.consumers} consumers; close them, or let them follow the phase`
     }
-    await this.#enter('target')
+    return undefined
   }
 
   async #bridge(

@@ -1,6 +1,13 @@
 import { MsgloopError } from '@msgloop/core'
 import { type QueueSpec, sleep } from '@msgloop/core/driver'
-import { type Held, Intake, type ResolvedQueue, reconnectDelayMs, SenderLink } from '@msgloop/core/engine'
+import {
+  type Held,
+  Intake,
+  type ResolvedQueue,
+  reconnectDelayMs,
+  SenderLink,
+  stopController,
+} from '@msgloop/core/engine'
 import { carry } from './carry.js'
 import { fingerprint } from './digest.js'
 import type { Ledger } from './ledger.js'
@@ -47,7 +54,7 @@ export class Relay {
     this.#options = options
     const { to, target } = options
     this.#link = new SenderLink(to.context, target, SEND_MS)
-    this.#stop = new AbortController()
+    this.#stop = stopController()
   }
 
   /** Messages that could not be moved. */

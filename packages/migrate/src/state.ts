@@ -1,14 +1,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MsgloopError } from '@msgloop/core'
-
-/**
- * How far a migration has come. `migrating()` follows the same words.
- *
- * `source`: nothing but plans. `mirror`: the target has its topology and consumers read both sides. `drain`: producers
- * send to the target, a bridge moves what is left at the source. `target`: the source is not used any more.
- */
-export type Phase = 'source' | 'mirror' | 'drain' | 'target'
+import type { Phase } from './phase.js'
 
 export interface MigrationState {
   readonly version: 1
@@ -21,14 +14,14 @@ export interface MigrationState {
   readonly startedAt: string
 }
 
-const FILE = 'migration.json'
+export const STATE_FILE = 'migration.json'
 
 /** @throws MsgloopError `INVALID` when the folder belongs to another migration */
 export async function readState(
   folder: string,
   expected: Pick<MigrationState, 'from' | 'to'>,
 ): Promise<MigrationState | undefined> {
-  const path = join(folder, FILE)
+  const path = join(folder, STATE_FILE)
   let text: string
   try {
     text = await readFile(path, 'utf8')
@@ -54,7 +47,7 @@ export async function readState(
 
 /** Whole or not at all: a crash leaves the file as it was before. */
 export async function writeState(folder: string, state: MigrationState): Promise<void> {
-  const path = join(folder, FILE)
+  const path = join(folder, STATE_FILE)
   try {
     await mkdir(folder, { recursive: true })
     await writeFile(`${path}.new`, `${JSON.stringify(state, undefined, 2)}\n`)
