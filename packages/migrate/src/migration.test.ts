@@ -68,7 +68,7 @@ for (const [from, to] of PAIRS)
       ['orders.dlq', 1],
     ])
     await migration.prepare()
-    const progress = await migration.drain({ quiet: '1500ms' })
+    const progress = await migration.drain({ quiet: '4s' })
     expect(progress).toMatchObject({ moved: 51, leftBehind: 0, errors: 0 })
     const verdict = await migration.verify()
     expect(verdict).toMatchObject({ ok: true })
