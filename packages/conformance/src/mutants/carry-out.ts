@@ -1,9 +1,11 @@
 import type {
+  Destination,
   Driver,
   Failure,
   Outgoing,
-  QueueSpec,
   Settlement,
+  Source,
+  TopicSpec,
   Verdict,
   WireMessage,
 } from '@msgloop/core/driver'
@@ -16,10 +18,11 @@ export type Of<K extends Verdict['kind']> = Extract<Verdict, { kind: K }>
 export interface Work<K extends Verdict['kind']> {
   readonly verdict: Of<K>
   readonly message: WireMessage
+  readonly source: Source
   /** Hands the delivery to the real driver with this verdict. */
   readonly settle: (verdict: Verdict) => Promise<void>
-  /** Sends to a queue, by default the one the message came from. */
-  readonly send: (outgoing: Outgoing, to?: string) => Promise<void>
+  /** Sends to a queue, by default the one the message came from, or to a topic. */
+  readonly send: (outgoing: Outgoing, to?: string | TopicSpec) => Promise<void>
 }
 
 /** A driver that carries out verdicts of one kind as `carryOut` does, and the others as before. */
@@ -36,15 +39,15 @@ export function withVerdict<K extends Verdict['kind']>(
         signal: AbortSignal | undefined,
       ): Promise<readonly Failure[]> => {
         const message = messages.get(token)
-        if (!message || !isOf(verdict, kind) || source.kind !== 'queue')
-          return await inner.settle([{ token, verdict }], signal)
+        if (!message || !isOf(verdict, kind)) return await inner.settle([{ token, verdict }], signal)
         try {
           await carryOut({
             verdict,
             message,
+            source,
             settle: async (other) => throwFirst(await inner.settle([{ token, verdict: other }], signal)),
-            send: (outgoing, to) =>
-              sendTo(driver, to === undefined ? source : { ...source, name: to }, outgoing),
+            send: (outgoing, to = source.name) =>
+              sendTo(driver, typeof to === 'string' ? { ...source, kind: 'queue', name: to } : to, outgoing),
           })
           return []
         } catch (error) {
@@ -79,7 +82,7 @@ export function copyOf({
   return verdict.kind === 'move' ? { ...copy, expiresAt: undefined } : copy
 }
 
-async function sendTo(driver: Driver, spec: QueueSpec, outgoing: Outgoing): Promise<void> {
+async function sendTo(driver: Driver, spec: Destination, outgoing: Outgoing): Promise<void> {
   const { signal } = new AbortController()
   const sender = await driver.openSender(spec, signal)
   try {

@@ -4,8 +4,10 @@ import { honestyMutants } from './honesty.js'
 import { leaseMutants } from './lease.js'
 import type { Mutant } from './mutant.js'
 import { receiveMutants } from './receive.js'
+import { replyMutants } from './reply.js'
 import { retryMutants } from './retry.js'
 import { sendMutants } from './send.js'
+import { topicMutants } from './topic.js'
 
 export type { Mutant } from './mutant.js'
 
@@ -18,6 +20,8 @@ export const mutants: readonly Mutant[] = [
   ...leaseMutants,
   ...connectionMutants,
   ...honestyMutants,
+  ...topicMutants,
+  ...replyMutants,
 ]
 export type { InboxMutant } from './inbox.js'
 export { inboxMutants } from './inbox.js'
