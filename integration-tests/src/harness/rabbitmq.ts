@@ -46,13 +46,14 @@ export async function rabbitmqHarness(server: RabbitmqServer): Promise<Harness> 
       proxy.down()
       return async () => proxy.up()
     },
-    async sendForeign(queue, { body, contentType, headers, id, correlationId, type }) {
+    async sendForeign(queue, { body, contentType, headers, id, correlationId, replyTo, type }) {
       const channel = await raw.createConfirmChannel()
       channel.sendToQueue(queue, Buffer.from(body), {
         ...(contentType !== undefined && { contentType }),
         ...(headers && { headers }),
         ...(id !== undefined && { messageId: id }),
         ...(correlationId !== undefined && { correlationId }),
+        ...(replyTo !== undefined && { replyTo }),
         ...(type !== undefined && { type }),
       })
       await channel.waitForConfirms()

@@ -43,6 +43,8 @@ export class CaseContext {
   /** Unhandled rejections and uncaught exceptions since the whole run began. */
   readonly faults: readonly unknown[]
   readonly #names = new Set<string>()
+  /** Those of them with order by key. */
+  readonly #ordered = new Set<string>()
   readonly #topics = new Set<string>()
   readonly #subscriptions = new Map<string, string>()
   readonly #others = new Set<string>()
@@ -93,6 +95,7 @@ export class CaseContext {
   define<T = unknown>(options: QueueOptions<T> = {}): QueueDefinition<T> {
     const name = this.name()
     if (options.lanes) for (const lane of ['high', 'low']) this.#names.add(`${name}.${lane}`)
+    if (options.order === 'key') this.#ordered.add(name)
     return defineQueue<T>(name, options)
   }
 
@@ -296,7 +299,7 @@ export class CaseContext {
         deadLetterSpecOf(name),
       ]),
       ...[...this.#topics].map((name): Topology => ({ kind: 'topic', name })),
-      ...[...this.#names].flatMap((name) => [specOf(name), deadLetterSpecOf(name)]),
+      ...[...this.#names].flatMap((name) => [specOf(name, this.#ordered.has(name)), deadLetterSpecOf(name)]),
       ...[...this.#others].map((name) => ({ ...deadLetterSpecOf(name), name })),
     ]
   }
@@ -323,8 +326,15 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 const COMMON = { kind: 'queue', leaseMs: 30_000, dedupWindowMs: 0, order: 'none' } as const
 
-function specOf(name: string): QueueSpec {
-  return { ...COMMON, name, role: 'work', deadLetter: `${name}.dlq`, deliveryLimit: 100 }
+function specOf(name: string, ordered = false): QueueSpec {
+  return {
+    ...COMMON,
+    order: ordered ? 'key' : 'none',
+    name,
+    role: 'work',
+    deadLetter: `${name}.dlq`,
+    deliveryLimit: 100,
+  }
 }
 
 function deadLetterSpecOf(name: string): QueueSpec {
