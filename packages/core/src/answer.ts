@@ -6,6 +6,7 @@ import { MsgloopError } from './error.js'
 import { BOOK_HEADERS } from './headers.js'
 import { uuidv7 } from './id.js'
 import type { Judgement } from './judge.js'
+import { UNANSWERED } from './judge.js'
 
 const NOTHING = new Uint8Array()
 const ERROR_CODEC = 'application/json'
@@ -18,7 +19,8 @@ interface Rules {
 }
 
 /**
- * The answer to a request that ended so; `undefined` while it has not ended. What cannot be encoded, or is too
+ * The answer to a request that ended so; `undefined` while it has not ended, or when nobody knows it: who waits is
+ * then told by the timeout that it may have been handled. What cannot be encoded, or is too
  * large, answers as a failure: whoever waits must hear.
  */
 export function answerTo(
@@ -28,7 +30,7 @@ export function answerTo(
   now: number,
 ): Reply | undefined {
   const { kind } = judged.verdict
-  if (kind !== 'ack' && kind !== 'move') return undefined
+  if ((kind !== 'ack' && kind !== 'move') || judged.value === UNANSWERED) return undefined
   const said = kind === 'ack' ? value(judged.value, rules) : failure(reasonFor(judged))
   return {
     address: request.replyTo,

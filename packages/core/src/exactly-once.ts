@@ -6,7 +6,7 @@ import { MsgloopError } from './error.js'
 import type { Held } from './held.js'
 import type { Inbox } from './inbox.js'
 import type { Judgement } from './judge.js'
-import { ACK, RELEASE } from './judge.js'
+import { acked, RELEASE, UNANSWERED } from './judge.js'
 import { markOf } from './mark.js'
 import type { Message } from './message.js'
 import type { ResolvedQueue } from './resolved-queue.js'
@@ -39,10 +39,13 @@ export class ExactlyOnce<T> {
     this.#queue = queue
     this.#inbox = inbox
     this.#trouble = trouble
-    this.handler = (body, message) =>
-      this.#run(message, async (tx) => {
-        await handler(body, message, tx as never)
+    this.handler = async (body, message) => {
+      let answer: unknown = UNANSWERED
+      await this.#run(message, async (tx) => {
+        answer = await handler(body, message, tx as never)
       })
+      return answer
+    }
   }
 
   /** To be called before anything is fetched. */
@@ -69,7 +72,7 @@ export class ExactlyOnce<T> {
       try {
         const found = await this.#inbox.find(mark, held.signal)
         if (found === 'unmarked') return judged
-        if (found === 'marked') return ACK
+        if (found === 'marked') return acked(UNANSWERED)
       } catch (error) {
         this.#trouble.report(error)
       }

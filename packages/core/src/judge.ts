@@ -17,7 +17,7 @@ export interface Judgement {
   readonly reason?: DeadReason
   readonly delayMs?: number
   readonly error?: unknown
-  /** What the handler returned: the answer, when the message is a request. */
+  /** What the handler returned: the answer, when the message is a request. `UNANSWERED`: nobody knows it. */
   readonly value?: unknown
   /** As it stands after an attempt that is to be retried. */
   readonly book?: Book
@@ -41,6 +41,9 @@ export const RELEASE: Judgement = Object.freeze({
   verdict: Object.freeze({ kind: 'release' }),
   step: 'released',
 })
+
+/** The message was handled before, and what its handler returned went with the process that ran it. */
+export const UNANSWERED = Symbol('unanswered')
 
 export function acked(value: unknown): Judgement {
   return value === undefined ? ACK : { ...ACK, value }

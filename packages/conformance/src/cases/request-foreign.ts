@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { immediate } from '@msgloop/core'
+import { defineQueue, immediate, memoryInbox } from '@msgloop/core'
 import type { ReplyChannel, WireMessage } from '@msgloop/core/driver'
 import type { Case } from '../case.js'
 import type { CaseContext } from '../context.js'
@@ -88,6 +88,36 @@ export const requestForeignCases: readonly Case[] = [
       await dead.consumer.close()
       await pause(300)
       assert.equal(inbox.messages.length, 1, 'answers')
+    },
+  },
+  {
+    id: 'Q1-exactly-once',
+    clauses: ['Q1', 'X3'],
+    name: 'with an inbox the handler answers when it commits; a duplicate, whose answer nobody knows, is not answered',
+    skip: needsReplies,
+    async run(t) {
+      const definition = t.define<number>({ guarantee: 'exactly-once' })
+      const queue = await t.open(definition)
+      const seen: string[] = []
+      const consumer = queue.consume(
+        (n, { id }) => {
+          seen.push(id)
+          return n + 1
+        },
+        { inbox: memoryInbox() },
+      )
+      assert.equal(await queue.request(1, { id: 'r1' }), 2)
+      const inbox = await openInbox(t)
+      const { address: replyTo } = inbox.channel
+      const spec = await t.declare(defineQueue(definition.name))
+      for (const id of ['r1', 'r2']) await t.sendRaw(spec, [{ id, body: Buffer.from('7'), replyTo }])
+      await t.count('answers', inbox.messages, 1)
+      await consumer.close()
+      assert.deepEqual(
+        inbox.messages.map((message) => [message.causationId, text(message)]),
+        [['r2', '8']],
+      )
+      assert.deepEqual(seen, ['r1', 'r2'])
     },
   },
   {
