@@ -28,7 +28,7 @@ const text = (message: WireMessage | undefined): string => Buffer.from(message?.
 export const requestForeignCases: readonly Case[] = [
   {
     id: 'Q1-foreign',
-    clauses: ['Q1', 'M4'],
+    clauses: ['Q3', 'Q1', 'M4'],
     name: 'a request of a foreign client is answered where it says, by its own correlation id, in the codec of the queue',
     skip: all(needsReplies, needsForeign),
     async run(t) {
@@ -52,7 +52,7 @@ export const requestForeignCases: readonly Case[] = [
   },
   {
     id: 'Q1-foreign-fails',
-    clauses: ['Q1', 'M4'],
+    clauses: ['Q3', 'Q1', 'M4'],
     name: 'a foreign client reads a failure as JSON: the name and the message of the error',
     skip: all(needsReplies, needsForeign),
     async run(t) {

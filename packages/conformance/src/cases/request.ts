@@ -55,7 +55,7 @@ export const requestCases: readonly Case[] = [
   },
   {
     id: 'Q1-fields',
-    clauses: ['Q1', 'M3', 'F2'],
+    clauses: ['Q1', 'Q3', 'M3', 'F2'],
     name: 'the handler sees id, headers and trace of a request, that it is one, and a correlation id',
     skip: needsReplies,
     async run(t) {
