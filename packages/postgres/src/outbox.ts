@@ -53,7 +53,7 @@ export interface PostgresOutbox<Tx> extends Outbox<Tx> {
    * Starts to send what is written for these queues and topics. Any number of relays, in any number of processes,
    * share the work; each holds one connection of the pool to listen, and one for each of its workers.
    */
-  relay(destinations: readonly (Queue<never> | Topic<never>)[], options?: RelayOptions): Relay
+  relay(destinations: readonly (Queue<unknown> | Topic<unknown>)[], options?: RelayOptions): Relay
   stats(): Promise<OutboxStats>
   /** Rows that the broker refused for good, oldest first; at most `limit`, default 100. */
   refused(limit?: number): Promise<RefusedMessage[]>
@@ -156,7 +156,7 @@ class PoolOutbox implements PostgresOutbox<unknown> {
     return outgoing.message.id
   }
 
-  relay(destinations: readonly (Queue<never> | Topic<never>)[], options: RelayOptions = {}): Relay {
+  relay(destinations: readonly (Queue<unknown> | Topic<unknown>)[], options: RelayOptions = {}): Relay {
     return startRelay(
       {
         name: this.name,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Duration, Queue, Topic } from '@msgloop/core'
 import { MsgloopError, milliseconds } from '@msgloop/core'
 import { sendPrepared } from '@msgloop/core/engine'
@@ -41,7 +42,7 @@ export interface RelayBed {
   readonly ready: () => Promise<void>
 }
 
-type Destination = Queue<never> | Topic<never>
+type Destination = Queue<unknown> | Topic<unknown>
 
 const KNOWN: readonly (keyof RelayOptions)[] = ['batch', 'workers', 'poll', 'onError']
 const CONNECT_MS = 10_000
@@ -89,6 +90,8 @@ class RunningRelay implements Relay {
     this.#pollMs = milliseconds('relay: option "poll"', options.poll ?? '1s')
     this.#onError = options.onError ?? warnOnce(bed.name)
     this.#bells = Array.from({ length: count('workers', options.workers ?? 2, 16) }, () => new Bell())
+    // Every send of a batch listens to it.
+    setMaxListeners(0, this.#abandon.signal)
     this.#listener = new Listener(bed.pool, bed.name, bed.sql.payload, () => this.#ring())
     this.#workers = Promise.all(this.#bells.map((bell) => this.#work(bell)))
   }
