@@ -63,9 +63,9 @@ export async function migrate(pool: Pool, { schema = DEFAULT_SCHEMA }: MigrateOp
   let client: PoolClient | undefined
   try {
     client = await checkOut(pool, what, CONNECT_MS)
-    if ((await versionOf(client, schema)) >= VERSIONS.length) return
+    if (((await versionOf(client, schema)) ?? 0) >= VERSIONS.length) return
     await client.query(`BEGIN; SELECT pg_advisory_xact_lock(${LOCK})`)
-    const version = await versionOf(client, schema)
+    const version = (await versionOf(client, schema)) ?? 0
     const { rows } = await client.query(
       'SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS there',
       [schema],
@@ -97,7 +97,7 @@ export async function verifyTables(pool: Pool, what: string, schema: string): Pr
   const client = await checkOut(pool, what, CONNECT_MS)
   try {
     const version = await versionOf(client, schema)
-    if (version === 0)
+    if (version === undefined)
       throw new MsgloopError(
         'NOT_FOUND',
         `${what}: schema "${schema}" has no tables of msgloop; call migrate(pool)`,
@@ -114,14 +114,14 @@ export async function verifyTables(pool: Pool, what: string, schema: string): Pr
   }
 }
 
-/** 0 where there is nothing. Newer ones than this package knows are taken as they are: deploys overlap. */
-async function versionOf(client: PoolClient, schema: string): Promise<number> {
+/** `undefined` where there is nothing. Newer ones than this package knows are taken as they are: deploys overlap. */
+async function versionOf(client: PoolClient, schema: string): Promise<number | undefined> {
   // By the catalogue: `to_regclass` may answer from a cache that was filled before the lock was ours.
   const there = await client.query(
     "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'versions') AS there",
     [schema],
   )
-  if (!there.rows[0]?.there) return 0
+  if (!there.rows[0]?.there) return undefined
   const { rows } = await client.query(`SELECT coalesce(max(version), 0) AS version FROM ${schema}.versions`)
   return Number(rows[0]?.version)
 }
