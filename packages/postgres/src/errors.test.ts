@@ -22,7 +22,10 @@ test.each([
 })
 
 test('a connection that ended is told by words alone', () => {
-  for (const words of ['Connection terminated unexpectedly', 'Client has encountered a connection error and is not queryable'])
+  for (const words of [
+    'Connection terminated unexpectedly',
+    'Client has encountered a connection error and is not queryable',
+  ])
     expect(sorted('x', new Error(words))).toMatchObject({ code: 'CONNECTION_LOST', retryable: true })
 })
 
@@ -33,5 +36,7 @@ test('what is sorted stays as it is, and what is no error is told all the same',
 })
 
 test('missing and old tables come with advice', () => {
-  expect(sorted('x', Object.assign(new Error('no table'), { code: '42P01' })).message).toMatch(/migrate\(pool\)/)
+  expect(sorted('x', Object.assign(new Error('no table'), { code: '42P01' })).message).toMatch(
+    /migrate\(pool\)/,
+  )
 })

@@ -15,7 +15,9 @@ export function pgTransaction(client: PoolClient, what: string): PgTransaction {
   let over = false
   const query = (...args: readonly unknown[]): unknown => {
     if (!over) return Reflect.apply(client.query, client, args)
-    throw new MsgloopError('CLOSED', `${what} is over; await what a handler begins before it returns`)
+    return Promise.reject(
+      new MsgloopError('CLOSED', `${what} is over; await what a handler begins before it returns`),
+    )
   }
   return {
     client: Object.create(client, { query: { value: query }, release: { value: () => {} } }),
