@@ -44,6 +44,7 @@ export class ConsumerChannel {
   readonly #gone = new AbortController()
   /** What the broker waits for an answer to, in the order of delivery. */
   readonly #outstanding = new Set<Token>()
+  #prefetch = 0
   #consumerTag = ''
   /** By the clock's `elapsed`. */
   #answeredAt = Number.NEGATIVE_INFINITY
@@ -93,6 +94,11 @@ export class ConsumerChannel {
       this.#cause = error
     })
     channel.on('close', () => this.#end())
+  }
+
+  /** The broker may push no more before something is settled. */
+  get full(): boolean {
+    return this.#outstanding.size >= this.#prefetch
   }
 
   /** Being closed, or closed, by `close`. */
@@ -150,7 +156,8 @@ export class ConsumerChannel {
   }
 
   async #consume(options: Pick<ReceiverOptions, 'prefetch' | 'consumer'>): Promise<void> {
-    await this.#channel.prefetch(Math.min(options.prefetch, MOST_PREFETCH), false)
+    this.#prefetch = Math.min(options.prefetch, MOST_PREFETCH)
+    await this.#channel.prefetch(this.#prefetch, false)
     const { consumerTag } = await this.#channel.consume(this.queue, (message) => this.#arrived(message), {
       // At most 255 bytes; unique as it is alone on its channel.
       consumerTag: options.consumer.slice(0, 80),

@@ -15,7 +15,7 @@ import { ConsumerChannel } from './consumer-channel.js'
 import type { Copies } from './copies.js'
 import { untilAborted } from './errors.js'
 import { queuesOf } from './partitions.js'
-import { deliveryOf } from './receiver.js'
+import { deliveryOf, pushTime } from './receiver.js'
 import type { Token } from './token.js'
 import { Workers } from './workers.js'
 
@@ -101,12 +101,10 @@ export class PartitionedReceiver implements Receiver<Token> {
   }
 
   async receive(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Delivery<Token>[]> {
-    const until = systemClock.elapsed() + waitMs
-    for (;;) {
-      const tokens = await this.#inbox.take(max, until - systemClock.elapsed(), signal)
-      const kept = tokens.filter((token) => this.#keep(token))
-      if (kept.length > 0 || tokens.length === 0) return kept.map(deliveryOf)
-    }
+    const kept = await this.#take(max, waitMs, signal)
+    if (kept.length > 0 || waitMs > 0 || signal.aborted) return kept.map(deliveryOf)
+    const pushMs = await pushTime(this.#session, [...this.#partitions.keys()])
+    return (await this.#take(max, pushMs, signal)).map(deliveryOf)
   }
 
   async settle(batch: readonly Settlement<Token>[], signal?: AbortSignal): Promise<readonly Failure[]> {
@@ -191,6 +189,15 @@ export class PartitionedReceiver implements Receiver<Token> {
     this.#roundAt = now
     mine.sort((a, b) => b.held.size - a.held.size)
     for (const partition of mine.slice(keep)) this.#leave(partition)
+  }
+
+  async #take(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Token[]> {
+    const until = systemClock.elapsed() + waitMs
+    for (;;) {
+      const tokens = await this.#inbox.take(max, until - systemClock.elapsed(), signal)
+      const kept = tokens.filter((token) => this.#keep(token))
+      if (kept.length > 0 || tokens.length === 0) return kept
+    }
   }
 
   /** False for what goes back: its partition is being left. */

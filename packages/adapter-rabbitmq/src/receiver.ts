@@ -19,8 +19,25 @@ export const deliveryOf = (token: Token): Delivery<Token> => ({
   native: token.message,
 })
 
+/** In this time the broker has pushed what it has; unless other consumers got it. */
+const PUSH_MS = 250
+
+/** How long to wait for what the broker is about to push: whoever wants what is there at once must not miss it. */
+export async function pushTime(session: Session, queues: readonly string[]): Promise<number> {
+  try {
+    return await session.scratch(async (channel) => {
+      for (const queue of queues) if ((await channel.checkQueue(queue)).messageCount > 0) return PUSH_MS
+      return 0
+    })
+  } catch {
+    // Whatever ails the queue or the connection, the consumer will hear of it itself.
+    return 0
+  }
+}
+
 /** The messages of one queue, through one consumer. */
 export class RabbitmqReceiver implements Receiver<Token> {
+  readonly #session: Session
   readonly #inbox: PushBuffer<Token>
   readonly #consumer: ConsumerChannel
   /** Nobody wants to hear of a loss once it is being closed. */
@@ -52,18 +69,22 @@ export class RabbitmqReceiver implements Receiver<Token> {
       },
       signal,
     )
-    receiver = new RabbitmqReceiver(consumer, inbox)
+    receiver = new RabbitmqReceiver(session, consumer, inbox)
     return receiver
   }
 
-  private constructor(consumer: ConsumerChannel, inbox: PushBuffer<Token>) {
+  private constructor(session: Session, consumer: ConsumerChannel, inbox: PushBuffer<Token>) {
+    this.#session = session
     this.#consumer = consumer
     this.#inbox = inbox
   }
 
   async receive(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Delivery<Token>[]> {
     const tokens = await this.#inbox.take(max, waitMs, signal)
-    return tokens.map(deliveryOf)
+    if (tokens.length > 0 || waitMs > 0 || this.#consumer.full || signal.aborted)
+      return tokens.map(deliveryOf)
+    const pushMs = await pushTime(this.#session, [this.#consumer.queue])
+    return (await this.#inbox.take(max, pushMs, signal)).map(deliveryOf)
   }
 
   settle(batch: readonly Settlement<Token>[], signal?: AbortSignal): Promise<readonly Failure[]> {
