@@ -7,6 +7,7 @@ import type { Duration } from './duration.js'
 import type { MsgloopError } from './error.js'
 import type { Queue } from './queue.js'
 import type { Topic } from './topic.js'
+import type { BrokerTopology } from './topology-plan.js'
 
 export interface BrokerOptions {
   /**
@@ -49,6 +50,8 @@ export interface Broker {
    * @throws MsgloopError `UNSUPPORTED` where there are no topics; `INVALID` when another definition has the name
    */
   topic<T>(definition: TopicDefinition<T> | string): Topic<T>
+  /** Plans, applies and verifies queues and topics all at once; not on the way of any message. */
+  readonly topology: BrokerTopology
   /** Connects unless connected. @throws MsgloopError `UNREACHABLE`, `DENIED`, `NOT_FOUND` or `TIMEOUT` */
   connect(options?: { readonly timeout?: Duration }): Promise<void>
   /** Asks the broker now. Never rejects; answers within `timeout`, default 5 s. */

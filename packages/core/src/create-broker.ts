@@ -14,6 +14,8 @@ import { assertCatchable, onSignal } from './on-signal.js'
 import { onlyKnown } from './options.js'
 import type { Queue } from './queue.js'
 import type { Topic } from './topic.js'
+import type { BrokerTopology } from './topology-plan.js'
+import { TopologyPlanner } from './topology-planner.js'
 import { wrap } from './wrap.js'
 
 const KNOWN: readonly (keyof BrokerOptions)[] = [
@@ -39,6 +41,7 @@ export function createBroker(driver: Driver, options: BrokerOptions = {}): Broke
 class DriverBroker implements Broker {
   readonly name: string
   readonly capabilities: Capabilities
+  readonly topology: BrokerTopology
   readonly #driver: Driver
   readonly #context: Context
   readonly #handles: Handles
@@ -60,6 +63,7 @@ class DriverBroker implements Broker {
         if (this.#sealed) throw closed(`the broker (${driver.name} at ${driver.address})`)
       },
     })
+    this.topology = new TopologyPlanner(this.#context)
     this.#handles = new Handles(this.#context, options.middleware ?? [], this.#parts)
   }
 

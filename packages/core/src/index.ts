@@ -49,3 +49,11 @@ export type { RetryPolicy } from './retry.js'
 export { custom, exponential, fixed, immediate, linear, RetryAfter } from './retry.js'
 export type { SchemaIssue, SchemaResult, StandardSchema } from './standard-schema.js'
 export type { PublishItem, PublishOptions, Subscription, Topic } from './topic.js'
+export type {
+  BrokerTopology,
+  PlannedObject,
+  TopicTopologyDefinition,
+  TopologyDefinition,
+  TopologyPlan,
+} from './topology-plan.js'
+export { describeDrift } from './topology-plan.js'

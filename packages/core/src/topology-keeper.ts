@@ -1,5 +1,6 @@
 import type { Driver, QueueSpec, Source, TopicSpec, Topology } from './driver.js'
 import { MsgloopError } from './error.js'
+import { describeDrift } from './topology-plan.js'
 import { wrap } from './wrap.js'
 
 /** A queue or subscription with what must exist before it; a dead-letter queue needs nothing. */
@@ -76,7 +77,7 @@ export class TopologyKeeper {
         { outcome: 'rejected' },
       )
     if (drifts.length === 0) return
-    const fields = drifts.map((d) => `${d.object}: ${d.field} is ${d.actual}, not ${d.expected}`)
+    const fields = drifts.map(describeDrift)
     process.emitWarning(`${at}: ${nameOf(spec)} differs from its definition: ${fields.join('; ')}`, {
       code: 'MSGLOOP_DRIFT',
     })

@@ -1,5 +1,6 @@
 import {
   type Broker,
+  type BrokerTopology,
   type Capabilities,
   type Duration,
   type Health,
@@ -87,6 +88,11 @@ class TwoBrokers implements MigratingBroker {
   /** Of the side that is sent to. */
   get capabilities(): Capabilities {
     return this.#sending.capabilities
+  }
+
+  /** Of the side that is sent to. */
+  get topology(): BrokerTopology {
+    return this.#sending.topology
   }
 
   follow(folder: string): void {

@@ -3,6 +3,7 @@ export type {
   BatchItem,
   Broker,
   BrokerOptions,
+  BrokerTopology,
   CanaryResult,
   Capabilities,
   Clock,
@@ -41,6 +42,7 @@ export type {
   Outbox,
   OutboxOptions,
   PageOptions,
+  PlannedObject,
   PublishItem,
   PublishOptions,
   Queue,
@@ -64,6 +66,9 @@ export type {
   Topic,
   TopicDefinition,
   TopicOptions,
+  TopicTopologyDefinition,
+  TopologyDefinition,
+  TopologyPlan,
 } from '@msgloop/core'
 export {
   bytes,
@@ -71,6 +76,7 @@ export {
   custom,
   defineQueue,
   defineTopic,
+  describeDrift,
   exponential,
   fixed,
   flow,
