@@ -81,8 +81,38 @@ export const consumerSettings = (spec: QueueSpec) => ({
 
 export const ackWaitMs = (leaseMs: number): number => Math.min(Math.ceil(leaseMs), LONGEST_DELAY_MS)
 
-/** Settings that the server has none of, and that would change what a queue does. */
-const NO_CONSUMER_SETTINGS = { backoff: undefined, deliver_subject: undefined, filter_subject: undefined }
+/** Settings that a consumer of ours has not, and that would change what a queue does. */
+const NO_CONSUMER_SETTINGS = off(
+  'backoff',
+  'deliver_subject',
+  'filter_subject',
+  'filter_subjects',
+  /** Bodies would be missing. */
+  'headers_only',
+  /** It would be deleted while nobody is there. */
+  'inactive_threshold',
+  'max_batch',
+  'max_bytes',
+  'max_expires',
+  'pause_until',
+)
+
+/** As `NO_CONSUMER_SETTINGS`, of a stream. */
+const NO_STREAM_SETTINGS = off(
+  /** What is sent would never be confirmed. */
+  'no_ack',
+  'sealed',
+  'deny_delete',
+  'deny_purge',
+  'mirror',
+  'sources',
+  'subject_transform',
+  'republish',
+)
+
+function off(...fields: readonly string[]): Settings {
+  return Object.fromEntries(fields.map((field) => [field, undefined]))
+}
 
 /** The lease is no setting of a queue: each receiver sets that of its deliveries. */
 export const consumerDrifts = (spec: QueueSpec, found: Settings): Drift[] =>
@@ -96,21 +126,29 @@ export function streamDrifts(
 ): Drift[] {
   const { name: _, ...wanted } = streamSettings(spec, prefix)
   const copies = replicas === undefined ? {} : { num_replicas: replicas }
-  return drifts(`queue "${spec.name}"`, { ...wanted, ...copies }, found)
+  return drifts(`queue "${spec.name}"`, { ...NO_STREAM_SETTINGS, ...wanted, ...copies }, found)
 }
 
 function drifts(object: string, wanted: Settings, found: Settings): Drift[] {
   const list: Drift[] = []
   for (const [field, value] of Object.entries(wanted)) {
     const expected = shown(value)
-    const actual = shown(found[field])
+    // The server has no zero for what is off; clients write it where they leave it so.
+    const actual = shown(value === undefined && found[field] === 0 ? undefined : found[field])
     if (expected !== actual) list.push({ object, field, expected, actual })
   }
   return list
 }
 
-const shown = (value: unknown): string =>
-  value === undefined || value === '' ? 'none' : Array.isArray(value) ? value.join(', ') : String(value)
+/** What is not set comes as nothing, as `false`, or empty, and differs by version. */
+const isUnset = (value: unknown): boolean =>
+  value === undefined || value === null || value === false || value === ''
+
+function shown(value: unknown): string {
+  if (isUnset(value) || (Array.isArray(value) && value.length === 0)) return 'none'
+  if (Array.isArray(value)) return value.map(shown).join(', ')
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
 
 export const missing = (object: string, what: string): Drift => ({
   object,
