@@ -40,7 +40,7 @@ export class SqsAdmin implements Admin {
 
   async declare(topology: Topology, signal: AbortSignal): Promise<void> {
     if (topology.kind === 'topic') return await this.#topicsFor(topology).declare(topology, signal)
-    const neighbours = await this.#neighbours(topology, true, signal)
+    const neighbours = await this.#neighbours(topology, undefined, signal)
     await this.#declareQueue(topology, queueAttributes(topology, neighbours), signal)
     if (topology.kind === 'subscription')
       await this.#topicsFor(topology).bind(topology, neighbours.queueArn, signal)
@@ -54,7 +54,7 @@ export class SqsAdmin implements Admin {
       if (!found) return [{ object, expected: 'a queue', actual: 'missing' }]
       const drifts = compare(
         topology,
-        queueAttributes(topology, await this.#neighbours(topology, false, signal)),
+        queueAttributes(topology, await this.#neighbours(topology, found, signal)),
         found,
       )
       if (topology.kind !== 'subscription') return drifts
@@ -144,10 +144,10 @@ export class SqsAdmin implements Admin {
 
   async #neighbours(
     spec: Source,
-    make: boolean,
+    found: Attributes | undefined,
     signal: AbortSignal,
   ): Promise<Neighbours & { queueArn: string }> {
-    const deadLetterArn = await this.#deadLetterArn(spec, make, signal)
+    const deadLetterArn = await this.#deadLetterArn(spec, found, signal)
     // In the same account and region, as SQS wants it.
     const queueArn = `${deadLetterArn?.replace(/[^:]*$/, '') ?? ''}${this.#physical(spec)}`
     if (spec.kind === 'queue') return { deadLetterArn, queueArn }
@@ -188,9 +188,13 @@ export class SqsAdmin implements Admin {
 
   /**
    * The queue that SQS itself moves to has to be there first, and of the same kind. The dead letters of the core
-   * go to the standard one.
+   * go to the standard one. Where its source is there already, `found`, it is not made: it would have this ARN.
    */
-  async #deadLetterArn(spec: Source, make: boolean, signal: AbortSignal): Promise<string | undefined> {
+  async #deadLetterArn(
+    spec: Source,
+    source: Attributes | undefined,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
     const { deadLetter, leaseMs, dedupWindowMs, order } = spec
     if (deadLetter === undefined) return undefined
     // Of a FIFO queue it may be another's too, so it is the same for all of them.
@@ -199,7 +203,7 @@ export class SqsAdmin implements Admin {
     const dead: QueueSpec = { ...shared, kind: 'queue', name: deadLetter, role: 'dead-letter' }
     const found = await this.#look(dead, signal)
     if (found?.QueueArn !== undefined) return found.QueueArn
-    if (!make) return `the ARN of queue "${deadLetter}"`
+    if (source) return source.QueueArn?.replace(/[^:]*$/, this.#physical(dead))
     await this.declare(dead, signal)
     return (await this.#look(dead, signal))?.QueueArn
   }

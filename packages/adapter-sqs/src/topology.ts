@@ -63,6 +63,10 @@ function retentionSeconds({ role, retentionMs }: Source): number {
 }
 
 const UNSET = 'none'
+/** Each send says how long it waits; what says nothing, as a move and a foreign client, must not wait. */
+const NO_DELAY = '0'
+/** SQS's own default of many years: a queue made for less refuses what every other takes. */
+const LEAST_MESSAGE_BYTES = 262_144
 
 /** How a queue differs from its attributes. What a broker does not tell of itself is not compared. */
 export function compare(spec: Source, wanted: Attributes, found: Attributes): readonly Drift[] {
@@ -71,6 +75,13 @@ export function compare(spec: Source, wanted: Attributes, found: Attributes): re
   const check = (field: string, expected: string, actual: string): void => {
     if (expected !== actual) drifts.push({ object, field, expected, actual })
   }
+  check('DelaySeconds', NO_DELAY, found.DelaySeconds ?? NO_DELAY)
+  const { MaximumMessageSize: most } = found
+  if (most !== undefined && Number(most) < LEAST_MESSAGE_BYTES)
+    check('MaximumMessageSize', `at least ${LEAST_MESSAGE_BYTES}`, most)
+  // SQS would move on by itself what is only looked at, and its record with it.
+  if (wanted.RedrivePolicy === undefined)
+    check('RedrivePolicy.deadLetterTargetArn', UNSET, policyOf(found.RedrivePolicy).target)
   for (const field in wanted) {
     const expected = wanted[field] ?? UNSET
     const actual = found[field]
