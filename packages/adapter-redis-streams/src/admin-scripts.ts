@@ -10,10 +10,10 @@ import { TURNS } from './turns-script.js'
 export const DECLARE = new Script(
   'declare',
   `
-local declared = redis.call('HGETALL', KEYS[2])
-if #declared > 0 then return declared end
 local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], '${GROUP}', '0', 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
+local declared = redis.call('HGETALL', KEYS[2])
+if #declared > 0 then return declared end
 redis.call('HSET', KEYS[2], unpack(ARGV))
 return {}
 `,

@@ -22,10 +22,14 @@ import {
   bindingDrifts,
   driftError,
   driftsOf,
+  groupDrifts,
   missing,
   patternsOf,
   settingsOf,
+  TYPES,
+  type Types,
   topicOf,
+  typeDrifts,
 } from './topology.js'
 import { decode } from './wire.js'
 
@@ -65,9 +69,19 @@ export class RedisAdmin implements Admin {
       return there === 1 ? [] : [missing(topology)]
     }
     const source = asQueue(topology)
-    const { tag, settings } = this.#keys(source)
+    const keys = this.#keys(source)
+    const { tag, settings } = keys
+    const types = await this.#typesOf(keys, signal)
+    if (types.settings !== 'none' && types.settings !== TYPES.settings) return typeDrifts(source, types)
     const reply = await this.#nodes.call(tag, (session) => session.call('HGETALL', settings), signal)
-    const drifts = driftsOf(source, readTexts(reply))
+    const declared = driftsOf(source, readTexts(reply))
+    // Of a queue that was never declared nothing else can be missing.
+    if (types.settings === 'none') return [...declared, ...typeDrifts(source, types)]
+    const drifts = [
+      ...declared,
+      ...typeDrifts(source, types),
+      ...(await this.#groupDrifts(source, keys, types.stream, signal)),
+    ]
     if (source.kind === 'queue' || drifts.some(({ field }) => !field || field === 'patterns')) return drifts
     const key = routesKeyOf(this.#prefix, source.topic)
     const bound = await this.#nodes.call(tag, (session) => session.call('HGET', key, source.name), signal)
@@ -159,6 +173,26 @@ export class RedisAdmin implements Admin {
     const reply = await this.#run(SUBSCRIBE, keys, names, args, signal)
     if (reply === 0) throw noTopic(topic)
     return reply
+  }
+
+  async #typesOf(keys: Keys, signal: AbortSignal): Promise<Types> {
+    const names = ['stream', 'settings', 'delayed', 'leases'] as const
+    const ask = (name: (typeof names)[number]): Promise<unknown> =>
+      this.#nodes.call(keys.tag, (session) => session.call('TYPE', keys[name]), signal)
+    const [stream, settings, delayed, leases] = (await Promise.all(names.map(ask))).map(String)
+    return { stream, settings, delayed, leases }
+  }
+
+  async #groupDrifts(
+    source: Source,
+    { tag, stream }: Keys,
+    type: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly Drift[]> {
+    if (type !== 'none' && type !== TYPES.stream) return []
+    const ask = (session: Session): Promise<unknown> => session.call('XINFO', 'GROUPS', stream)
+    const groups = type === 'none' ? [] : await this.#nodes.call(tag, ask, signal)
+    return groupDrifts(source, readTexts(groups))
   }
 
   /** Other kinds of queues of the same name have other keys, perhaps on another node: one that cannot be asked is none. */

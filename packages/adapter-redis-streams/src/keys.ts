@@ -25,10 +25,10 @@ export const GROUP = 'msgloop'
 export const ARRIVING = 'arriving'
 
 /**
- * A queue and its `<name>.dlq` share a tag: between them a message moves in one step, in a cluster
- * too, while queues that have nothing to do with each other spread over its nodes.
+ * A queue, its `<name>.dlq` and what is beside that share a tag: between them a message moves in one step, in a
+ * cluster too, while queues that have nothing to do with each other spread over its nodes.
  */
-const tagOf = (queue: string): string => queue.replace(/(?<=.)(\.dlq)+$/, '')
+const tagOf = (queue: string): string => queue.replace(/(?<=.)(\.dlq)+(\.quarantine|\.canary)?$/, '')
 
 /** A subscription has the tag of its topic, which fills all of its subscriptions in one step. */
 export function keysOf(prefix: string, queue: string, topic?: string): Keys {

@@ -30,10 +30,10 @@ export const SUBSCRIBE = new Script(
 local stream, settings, routes = unpack(KEYS)
 local name, patterns = ARGV[1], ARGV[2]
 if redis.call('EXISTS', routes) == 0 then return 0 end
+local made = redis.pcall('XGROUP', 'CREATE', stream, '${GROUP}', '0', 'MKSTREAM')
+if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
 local declared = redis.call('HGETALL', settings)
 if #declared == 0 then
-  local made = redis.pcall('XGROUP', 'CREATE', stream, '${GROUP}', '0', 'MKSTREAM')
-  if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
   redis.call('HSET', settings, unpack(ARGV, 3))
 elseif redis.call('HGET', settings, 'patterns') ~= patterns then
   return declared

@@ -7,6 +7,7 @@ import {
   type Topology,
 } from '@msgloop/core/driver'
 import { capabilities } from './capabilities.js'
+import { GROUP } from './keys.js'
 
 /** Names and values by turns, as a hash is read and written. */
 export type Fields = readonly string[]
@@ -70,6 +71,28 @@ export function bindingDrifts(wanted: SubscriptionSpec, bound: string | undefine
   if (bound === undefined)
     return [{ object, expected: `to topic "${wanted.topic}" by ${expected}`, actual: 'missing' }]
   return bound === expected ? [] : [{ object, field: 'patterns', expected, actual: bound }]
+}
+
+/** What the keys of a queue hold. */
+export const TYPES = { stream: 'stream', settings: 'hash', delayed: 'zset', leases: 'zset' } as const
+/** As `TYPE` tells it: `none` where there is no key. */
+export type Types = { readonly [K in keyof typeof TYPES]: string | undefined }
+
+/** Keys that hold something that is not ours. */
+export function typeDrifts(source: Source, types: Types): readonly Drift[] {
+  const object = nameOf(source)
+  return Object.entries(TYPES).flatMap(([key, expected]) => {
+    const actual = types[key as keyof Types] ?? 'none'
+    return actual === expected || actual === 'none'
+      ? []
+      : [{ object, field: `type of ${key}`, expected, actual }]
+  })
+}
+
+/** Whether the consumer group is there, of what `XINFO GROUPS` says: each as `name,<name>,consumers,…`. */
+export function groupDrifts(source: Source, groups: readonly string[]): readonly Drift[] {
+  const there = groups.some((group) => group.startsWith(`name,${GROUP},`))
+  return there ? [] : [{ object: `consumer group of ${nameOf(source)}`, expected: GROUP, actual: 'missing' }]
 }
 
 /** The whole object is not there. */
