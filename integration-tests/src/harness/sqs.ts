@@ -80,7 +80,7 @@ export async function sqsHarness(server: SqsServer, emulator: Emulator): Promise
 }
 
 /** As any client would write it: plain attributes, and base64 for what is no text, as SQS takes nothing else. */
-function foreign({ body, contentType, headers, id, correlationId, type }: ForeignMessage) {
+function foreign({ body, contentType, headers, id, correlationId, replyTo, type }: ForeignMessage) {
   const text = Buffer.from(body).toString()
   const isText = text.length > 0 && !/[^\t\n\r\u0020-\uD7FF\uE000-\uFFFC]/.test(text)
   const attributes: Readonly<Record<string, string | undefined>> = {
@@ -88,6 +88,7 @@ function foreign({ body, contentType, headers, id, correlationId, type }: Foreig
     'content-type': contentType,
     'message-id': id,
     'correlation-id': correlationId,
+    'reply-to': replyTo,
     type,
     'content-encoding': isText ? undefined : 'base64',
   }

@@ -15,6 +15,7 @@ import {
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   type SendMessageBatchRequestEntry,
+  SetQueueAttributesCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs'
 import { DriverError } from '@msgloop/core/driver'
@@ -160,7 +161,25 @@ export class Api {
     return answer.Attributes ?? {}
   }
 
-  async remove(QueueUrl: string, signal: AbortSignal): Promise<void> {
+  async setAttributes(QueueUrl: string, attributes: Readonly<Record<string, string>>): Promise<void> {
+    const command = new SetQueueAttributesCommand({ QueueUrl, Attributes: { ...attributes } })
+    await this.#call('other', QueueUrl, (options) => this.requests.send(command, options))
+  }
+
+  /** URLs of queues whose names begin so. */
+  async list(QueueNamePrefix: string): Promise<readonly string[]> {
+    const urls: string[] = []
+    let NextToken: string | undefined
+    do {
+      const command = new ListQueuesCommand({ QueueNamePrefix, NextToken, MaxResults: 1_000 })
+      const page = await this.#call('other', undefined, (options) => this.requests.send(command, options))
+      urls.push(...(page.QueueUrls ?? []))
+      NextToken = page.NextToken || undefined
+    } while (NextToken !== undefined)
+    return urls
+  }
+
+  async remove(QueueUrl: string, signal?: AbortSignal): Promise<void> {
     const command = new DeleteQueueCommand({ QueueUrl })
     await this.#call('other', QueueUrl, (options) => this.requests.send(command, options), signal)
     this.#caller.calls.forget(QueueUrl)

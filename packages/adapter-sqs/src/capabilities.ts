@@ -45,5 +45,5 @@ export const capabilities: Capabilities = Object.freeze({
   guarantees: Object.freeze(['at-least-once'] as const),
   order: 'broker',
   topics: true,
-  replies: false,
+  replies: true,
 })

@@ -7,6 +7,7 @@ import {
   DriverError,
   type Receiver,
   type ReceiverOptions,
+  type Replies,
   type Sender,
   type Source,
 } from '@msgloop/core/driver'
@@ -21,6 +22,8 @@ import { GivenBack } from './given-back.js'
 import { logicalName } from './names.js'
 import { Queues } from './queues.js'
 import { SqsReceiver } from './receiver.js'
+import { SqsReplies } from './replies.js'
+import { ReplyQueues } from './reply-queues.js'
 import { SqsSender } from './sender.js'
 import { Sns } from './sns.js'
 import { TopicAdmin } from './topic-admin.js'
@@ -34,6 +37,7 @@ export class SqsDriver implements Driver {
   readonly address: string
   readonly capabilities: Capabilities
   readonly admin: Admin
+  readonly replies: Replies
   readonly #target: Target
   readonly #caller: Caller
   readonly #api: Api
@@ -49,6 +53,8 @@ export class SqsDriver implements Driver {
     this.#caller = new Caller(target.address)
     this.#api = new Api(target, this.#caller)
     this.#queues = new Queues(this.#api, target.prefix)
+    const replyQueues = new ReplyQueues(this.#api, target.prefix, target.replyQueueSeconds)
+    this.replies = new SqsReplies(this.#api, this.#queues, replyQueues, target.waitSeconds)
     if (target.topics) {
       this.#sns = new Sns(target, this.#caller)
       this.#topics = new Topics(this.#sns, target.prefix)

@@ -16,6 +16,7 @@ const unknown: Classified = { code: 'UNKNOWN', retryable: false }
 const BY_NAME: Readonly<Record<string, Classified>> = {
   QueueDoesNotExist: notFound,
   NonExistentQueue: notFound,
+  InvalidAddress: notFound,
   NotFound: notFound,
   QueueNameExists: { code: 'DRIFT', retryable: false, outcome: 'rejected' },
   QueueDeletedRecently: busy,

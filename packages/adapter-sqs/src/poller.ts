@@ -11,6 +11,8 @@ const GATHER_MS = 15
  * more: the process was killed, the line cut. Then the messages are hidden for so long, and not for a whole lease.
  */
 const ARRIVAL_SECONDS = 3
+/** An answer that takes more than so many times the quickest one had to be waited for: there is no backlog. */
+const WAITED_FOR = 3
 /** An answer that is later than its wait and this is no longer waited for; it is still heard. */
 const OVERDUE_MS = 1_000
 
@@ -44,6 +46,8 @@ export class Poller {
   /** Requests that may be under way at once. */
   #width = 1
   #gathering: CancelTimer | undefined
+  /** The quickest answer that brought anything. */
+  #quickestMs = Number.POSITIVE_INFINITY
   /** The last answer was not full: the next one may be waited for. */
   #quiet = true
 
@@ -102,12 +106,13 @@ export class Poller {
       discount()
       ring()
     })
+    const from = systemClock.elapsed()
     api
       .receive(url, { max, waitSeconds, visibilitySeconds })
       .then(
         (messages) => {
           discount()
-          if (messages.length === max) this.#width = Math.min(this.#width + 1, MOST_POLLS)
+          if (messages.length === max) this.#widen(systemClock.elapsed() - from)
           else this.#width = messages.length === 0 ? 1 : Math.max(1, this.#width - 1)
           this.#quiet = messages.length < max
           if (messages.length > 0) arrived(messages, visibilitySeconds * 1_000)
@@ -121,5 +126,12 @@ export class Poller {
         cancel()
         ring()
       })
+  }
+
+  /** An answer of one message is always full, so there it must also have come at once to tell of a backlog. */
+  #widen(tookMs: number): void {
+    this.#quickestMs = Math.min(this.#quickestMs, tookMs)
+    if (this.#options.most === 1 && tookMs > WAITED_FOR * this.#quickestMs) return
+    this.#width = Math.min(this.#width + 1, MOST_POLLS)
   }
 }

@@ -25,6 +25,7 @@ describe('a target', () => {
       credentials: undefined,
       prefix: '',
       waitSeconds: 2,
+      replyQueueSeconds: 3_600,
       connectTimeoutMs: 5_000,
       address: 'sqs://eu-central-1',
     })
@@ -88,6 +89,7 @@ describe('a bad URL or option is refused before any I/O, without its secret', ()
     [{ url: 'sqs://eu-central-1?sns=http://h:1' }, /unknown URL parameter "sns"/],
     [{ url: 'sqs+http://h?region=moon' }, /"moon" is no region/],
     [{ url: 'sqs://eu-central-1?wait=0' }, /"waitSeconds" is 0; give a whole number from 1 to 20/],
+    [{ url: 'sqs://eu-central-1', replyQueueSeconds: 4 }, /from 5 to 43000/],
     [{ url: 'sqs://eu-central-1', waitSeconds: 21 }, /"waitSeconds" is 21/],
     [{ url: 'sqs://eu-central-1', waitMs: 5 }, /unknown option "waitMs"/],
   ])('%j', (options, message) => {

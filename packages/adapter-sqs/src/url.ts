@@ -14,6 +14,11 @@ export interface SqsOptions {
    * queue is empty; shorter notices sooner that a queue is gone, and leaves less behind at shutdown.
    */
   readonly waitSeconds?: number
+  /**
+   * The queue for answers that a killed process leaves behind is deleted after so many seconds, by the next process
+   * that makes requests. 5 to 43 000. Default 3 600. A process that is stopped for longer loses its own.
+   */
+  readonly replyQueueSeconds?: number
   /** Longest one attempt to connect may take. Default 5 000. */
   readonly connectTimeoutMs?: number
 }
@@ -36,6 +41,7 @@ export interface Target {
   readonly credentials: Credentials | undefined
   readonly prefix: string
   readonly waitSeconds: number
+  readonly replyQueueSeconds: number
   readonly connectTimeoutMs: number
   /** For people: no key, no secret. */
   readonly address: string
@@ -45,7 +51,7 @@ export interface Target {
 export const NO_SNS =
   'this URL names no SNS, which topics need; give one as "sns", like sqs+http://localhost:5000?sns=http://localhost:5000'
 
-const KNOWN = ['url', 'waitSeconds', 'connectTimeoutMs']
+const KNOWN = ['url', 'waitSeconds', 'replyQueueSeconds', 'connectTimeoutMs']
 const REGION = /^[a-z]{2,}(-[a-z]+)+-\d+$/
 const PREFIX = /^[A-Za-z0-9_-]{0,40}$/
 
@@ -78,6 +84,7 @@ export function resolveTarget(options: SqsOptions): Target {
     credentials: credentialsOf(url, native),
     prefix,
     waitSeconds: whole('waitSeconds', options.waitSeconds ?? Number(url.searchParams.get('wait') ?? 2), 20),
+    replyQueueSeconds: whole('replyQueueSeconds', options.replyQueueSeconds ?? 3_600, 43_000, 5),
     connectTimeoutMs: whole('connectTimeoutMs', options.connectTimeoutMs ?? 5_000, 600_000),
     address: `${url.protocol}//${url.host}${prefix === '' ? '' : `/${prefix}`}`,
   }
@@ -123,9 +130,9 @@ function decoded(part: string, text: string): string {
   }
 }
 
-function whole(option: string, value: number, max: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value
-  throw invalid(`"${option}" is ${value}; give a whole number from 1 to ${max}`)
+function whole(option: string, value: number, max: number, min = 1): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw invalid(`"${option}" is ${value}; give a whole number from ${min} to ${max}`)
 }
 
 const invalid = (message: string): DriverError => new DriverError('INVALID', `sqs: ${message}`)
