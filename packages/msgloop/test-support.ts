@@ -16,12 +16,14 @@ export async function cli(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
   onOutput: (stdout: string, signal: (name: NodeJS.Signals) => void) => void = () => {},
+  stdin?: string,
 ): Promise<CliRun> {
   const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env
   const child = spawn(process.execPath, [CLI, ...args], {
     env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  child.stdin.end(stdin)
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {

@@ -20,8 +20,12 @@ const ALLOWED: Readonly<Record<string, readonly RegExp[]>> = {
   postgres: [/^@msgloop\/core(\/driver|\/engine)?$/, /^pg$/],
   redis: [/^@msgloop\/core$/, /^ioredis$/],
   msgloop: [
-    /^@msgloop\/core(\/driver)?$/,
+    /^@msgloop\/core(\/driver|\/engine)?$/,
+    /^@msgloop\/(conformance|migrate)$/,
     /^@msgloop\/adapter-/,
+    /^@bomb\.sh\/tab\/commander$/,
+    /^@inquirer\/confirm$/,
+    /^cli-progress$/,
     /^commander$/,
     /^picocolors$/,
     /^cli-table3$/,

@@ -1,8 +1,15 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
+import tab from '@bomb.sh/tab/commander'
 import { Command, CommanderError } from 'commander'
 import { demoCommand } from './commands/demo.js'
+import { doctorCommand } from './commands/doctor.js'
 import { CommandFailure, messageOf } from './commands/failure.js'
+import { migrateCommand } from './commands/migrate.js'
+import { peekCommand } from './commands/peek.js'
+import { receiveCommand } from './commands/receive.js'
+import { sendCommand } from './commands/send.js'
+import { statsCommand } from './commands/stats.js'
 import { complain } from './terminal.js'
 
 const manifest: { readonly version: string } = JSON.parse(
@@ -12,16 +19,32 @@ const manifest: { readonly version: string } = JSON.parse(
 const program = new Command('msgloop')
   .description('One portable message-queue interface over real brokers')
   .version(manifest.version)
+  .addCommand(sendCommand())
+  .addCommand(receiveCommand())
+  .addCommand(peekCommand())
+  .addCommand(statsCommand())
+  .addCommand(migrateCommand())
+  .addCommand(doctorCommand())
   .addCommand(demoCommand())
+
+tab(program, { completionCommandName: 'completion' })
 
 // Whoever reads our output may stop reading: `msgloop demo | head`.
 process.stdout.on('error', () => {})
 
-for (const command of [program, ...program.commands]) command.exitOverride()
+// Node's own form has a process id, and advice that helps nobody here.
+process.removeAllListeners('warning').on('warning', ({ message }) => complain(`warning: ${message}`))
+
+throwInsteadOfExit(program)
 try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = exitCodeAfter(error)
+}
+
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride()
+  for (const each of command.commands) throwInsteadOfExit(each)
 }
 
 /** What commander has to say it has said by then. */
