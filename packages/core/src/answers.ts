@@ -12,6 +12,8 @@ import { wrap } from './wrap.js'
 const SEND_MS = 10_000
 /** Who waits has a timeout, so an answer is worth a second or so of trying. */
 const TRIES = 5
+/** More of them, and who settles waits until they are sent: handlers may be faster than answers. */
+const MOST_WAITING = 1_000
 
 /**
  * Answers requests, once they are settled: never before, as a request that is handled again would be answered
@@ -30,18 +32,24 @@ export class Answers {
 
   /**
    * To be called when a delivery was settled so. Does nothing for what is no request, or has not ended. An entry
-   * of a dead-letter queue was answered when it was put there.
+   * of a dead-letter queue was answered when it was put there. What it returns is to be awaited before more is
+   * settled; never rejects.
    */
-  settled({ definition, spec }: ResolvedQueue<unknown>, request: WireMessage, judged: Judgement): void {
+  settled(
+    { definition, spec }: ResolvedQueue<unknown>,
+    request: WireMessage,
+    judged: Judgement,
+  ): Promise<void> | undefined {
     const { driver, clock } = this.#context
     const { replyTo } = request
-    if (replyTo === undefined || !driver.replies || spec.role === 'dead-letter') return
+    if (replyTo === undefined || !driver.replies || spec.role === 'dead-letter') return undefined
     const { codec } = definition
     const { bodyBytes } = driver.capabilities.limits
     const reply = answerTo({ ...request, replyTo }, judged, { codec, bodyBytes }, clock.now())
-    if (!reply) return
+    if (!reply) return undefined
     this.#waiting.push(reply)
     this.#sending ??= Promise.resolve().then(() => this.#sendAll())
+    return this.#waiting.length > MOST_WAITING ? this.#sending : undefined
   }
 
   /** Resolves when all answers are sent, or given up. */

@@ -133,7 +133,7 @@ async function settle(
     await held.intake.settle(held, judged.verdict)
   }
   context.attempts.settled(name, held.delivery, judged)
-  context.answers.settled(resolved, held.delivery.message, judged)
+  await context.answers.settled(resolved, held.delivery.message, judged)
 }
 
 /**

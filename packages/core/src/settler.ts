@@ -45,7 +45,9 @@ export class Settler {
       try {
         await held.intake.settle(held, judgement.verdict)
         attempts.settled(queue, held.delivery, judgement)
-        answers.settled(this.#resolved, held.delivery.message, judgement)
+        const end = judgement === receipt ? judged : judgement
+        const full = answers.settled(this.#resolved, held.delivery.message, end)
+        if (full) await full
         if (flow.hasSubscribers)
           publishSettled(this.#context, held, {
             queue,

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { defineQueue, immediate, memoryInbox } from '@msgloop/core'
-import type { ReplyChannel, WireMessage } from '@msgloop/core/driver'
+import type { Driver, ReplyChannel, WireMessage } from '@msgloop/core/driver'
+import { DriverError } from '@msgloop/core/driver'
 import type { Case } from '../case.js'
 import type { CaseContext } from '../context.js'
+import { decorate } from '../decorate.js'
 import { refused } from '../expect.js'
 import { HELD_ANSWER, heldQueue } from '../hold-message.js'
 import { deferred, pause } from '../wait.js'
@@ -118,6 +120,43 @@ export const requestForeignCases: readonly Case[] = [
         [['r2', '8']],
       )
       assert.deepEqual(seen, ['r1', 'r2'])
+    },
+  },
+  {
+    id: 'Q1-answer-fails',
+    clauses: ['Q1', 'Q2'],
+    name: 'answers that could not be sent are tried again, and those that came meanwhile go together',
+    skip: needsReplies,
+    async run(t) {
+      const definition = t.define<number>()
+      const failing = deferred()
+      const sizes: number[] = []
+      const wrap = (driver: Driver): Driver =>
+        decorate(driver, {
+          replies: (inner) => ({
+            async send(batch, signal) {
+              sizes.push(batch.length)
+              if (sizes.length > 1) return await inner.send(batch, signal)
+              await failing.promise
+              throw new DriverError('CONNECTION_LOST', 'cut', { retryable: true })
+            },
+          }),
+        })
+      const runs = t.consume(await t.open(definition, { wrap }), (n) => n)
+      const queue = await t.open(definition)
+      const answers = Array.from({ length: 50 }, (_, n) => queue.request(n))
+      await t.until(
+        'all requests to be handled',
+        () => runs.list.filter(({ endedAt }) => endedAt !== undefined).length,
+        (ended) => ended === answers.length,
+      )
+      failing.resolve()
+      assert.deepEqual(
+        await Promise.all(answers),
+        answers.map((_, n) => n),
+      )
+      const alone = sizes.filter((size) => size === 1).length
+      assert.ok(sizes.length < answers.length / 2, `${sizes.length} batches for 50 answers, ${alone} of one`)
     },
   },
   {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { bytes, Reject } from '@msgloop/core'
+import { bytes, fixed, Reject } from '@msgloop/core'
 import type { Case } from '../case.js'
 import { refused, sameBytes, sameMembers, wrong } from '../expect.js'
+import type { Numbered } from '../key-log.js'
+import { KeyLog, keysNamed } from '../key-log.js'
 import { randomBytes } from '../random.js'
 import { numberSchema } from '../schema.js'
 import { pause } from '../wait.js'
-import { needsTopics } from './needs.js'
+import { all, needsOrderByKey, needsTopics } from './needs.js'
 
 export const topicMessageCases: readonly Case[] = [
   {
@@ -268,6 +270,41 @@ export const topicMessageCases: readonly Case[] = [
         told,
         ['sent', 'received', 'started', 'acked'].map((step) => [step, id, 'a.b']),
       )
+    },
+  },
+  {
+    id: 'P5-order-by-key',
+    clauses: ['P5', 'O2', 'P4'],
+    name: 'order by key holds in each subscription that has it, whatever fails and is retried there, and holds up no other',
+    timeoutMs: 60_000,
+    skip: all(needsTopics, needsOrderByKey),
+    async run(t) {
+      const definition = t.defineTopic<Numbered>()
+      const retry = fixed({ attempts: 4, delay: 100 })
+      const logs = [new KeyLog(), new KeyLog()]
+      for (const [n, log] of logs.entries()) {
+        const handler = log.handler((body, nth) => {
+          if ((body.n + n) % 4 === 0 && nth === 1) throw new Error('every fourth fails once')
+        })
+        for (let worker = 0; worker < 2; worker++) {
+          const topic = await t.openTopic(definition)
+          const subscription = await t.subscribe(topic, `key${n}`, { order: 'key', retry })
+          t.consume(subscription, handler, { concurrency: 4 })
+        }
+      }
+      const topic = await t.openTopic(definition)
+      const plain = t.consume(await t.subscribe(topic, 'plain'))
+      const items = Array.from({ length: 8 }, (_, n) =>
+        keysNamed(10).map((key) => ({ subject: 'n', body: { key, n }, key })),
+      ).flat()
+      for (const outcome of await topic.publishBatch(items)) assert.ok(outcome.ok, 'it is published')
+      await t.until(
+        'all to be done',
+        () => logs.map(({ completed }) => completed),
+        (completed) => completed.every((count) => count === items.length),
+      )
+      for (const log of logs) log.assertInOrder()
+      await t.count('messages without order', plain.list, items.length)
     },
   },
   {
