@@ -7,7 +7,7 @@ import { Pace } from './pace.js'
 import type { Phase } from './phase.js'
 import { type MigrationPlan, makePlan, type PlanOptions } from './plan.js'
 import { Relay } from './relay.js'
-import { assertDifferent, queuesOn, type Side, sideOf } from './side.js'
+import { assertDifferent, counterpart, queuesOn, type Side, sideOf } from './side.js'
 import { type MigrationState, readState, writeState } from './state.js'
 import { type MigrationVerdict, type VerifyOptions, verifyMoved } from './verify.js'
 
@@ -37,6 +37,8 @@ export interface Progress {
   readonly perSecond: number
   readonly errors: number
 }
+
+type Pairing = Awaited<ReturnType<typeof queuesOn>>[number]
 
 const PROGRESS_MS = 500
 const CALL_MS = 30_000
@@ -105,7 +107,7 @@ export class Migration {
    */
   async prepare(): Promise<void> {
     const first = this.phase === 'source'
-    for (const resolved of this.#queues.flatMap((queue) => queuesOn(this.#to, queue))) {
+    for (const [, resolved] of await this.#pairs(this.#from, this.#to)) {
       await this.#to.context.topology.ensure(resolved)
       if (!first) continue
       const { ready } = await this.#to.context.driver.admin.stats(resolved.spec, AbortSignal.timeout(CALL_MS))
@@ -171,7 +173,7 @@ export class Migration {
 
   /** What is still at the source, in words. */
   async #left(what: 'messages' | 'all'): Promise<string | undefined> {
-    for (const { spec } of this.#queues.flatMap((queue) => queuesOn(this.#from, queue))) {
+    for (const [{ spec }] of await this.#pairs(this.#from, this.#to)) {
       const stats = await this.#from.context.driver.admin.stats(spec, AbortSignal.timeout(CALL_MS))
       const messages = (stats.ready ?? 0) + (stats.inFlight ?? 0) + (stats.delayed ?? 0)
       const at = `queue "${spec.name}" at ${this.#from.label}`
@@ -205,13 +207,9 @@ export class Migration {
       else process.emitWarning(String(error), { code: 'MSGLOOP_MIGRATE' })
     }
     const quietMs = milliseconds('drain: option "quiet"', options.quiet ?? '2s')
-    const relays = this.#queues.flatMap((queue) => {
-      const targets = queuesOn(to, queue)
-      return queuesOn(from, queue).flatMap((source, at) => {
-        const target = targets[at]
-        return target ? new Relay({ from, to, source, target, ledger, pace, quietMs, signal, onTrouble }) : []
-      })
-    })
+    const relays = (await this.#pairs(from, to)).map(
+      ([source, target]) => new Relay({ from, to, source, target, ledger, pace, quietMs, signal, onTrouble }),
+    )
     const begun = to.context.clock.elapsed()
     const progress = (): Progress => {
       const moved = relays.reduce((sum, relay) => sum + relay.moved, 0)
@@ -237,6 +235,15 @@ export class Migration {
       options.onProgress?.(progress())
       await ledger.close()
     }
+  }
+
+  /** Every queue that is to be moved, with its counterpart. */
+  async #pairs(from: Side, to: Side): Promise<[Pairing, Pairing][]> {
+    const pairs: [Pairing, Pairing][] = []
+    for (const definition of this.#queues)
+      for (const source of await queuesOn(from, definition))
+        pairs.push([source, counterpart(to, definition, source)])
+    return pairs
   }
 
   async #enter(phase: Phase): Promise<void> {

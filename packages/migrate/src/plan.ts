@@ -1,8 +1,8 @@
 import type { Drift, QueueDefinition, QueueStats } from '@msgloop/core'
-import type { Delivery } from '@msgloop/core/driver'
-import { type Held, take } from '@msgloop/core/engine'
+import type { Delivery, QueueSpec } from '@msgloop/core/driver'
+import { type Held, type ResolvedQueue, take } from '@msgloop/core/engine'
 import { misfit } from './misfit.js'
-import { queuesOn, type Side } from './side.js'
+import { counterpart, isThere, queuesOn, type Side } from './side.js'
 
 export interface PlanOptions {
   /** Messages of each queue that are looked at. Default 10 000. */
@@ -54,13 +54,9 @@ export async function makePlan(
   options: PlanOptions = {},
 ): Promise<MigrationPlan> {
   const queues: QueuePlan[] = []
-  for (const definition of definitions) {
-    const targets = queuesOn(to, definition)
-    for (const [at, source] of queuesOn(from, definition).entries()) {
-      const target = targets[at]
-      if (target) queues.push(await planQueue(from, to, source, target, options))
-    }
-  }
+  for (const definition of definitions)
+    for (const source of await queuesOn(from, definition))
+      queues.push(await planQueue(from, to, source, counterpart(to, definition, source), options))
   const depth = queues.reduce(
     (sum, { source, seen }) => sum + (source?.ready ?? seen.messages) + (source?.delayed ?? 0),
     0,
@@ -78,8 +74,8 @@ export async function makePlan(
 async function planQueue(
   from: Side,
   to: Side,
-  source: ReturnType<typeof queuesOn>[number],
-  target: ReturnType<typeof queuesOn>[number],
+  source: ResolvedQueue<unknown, QueueSpec>,
+  target: ResolvedQueue<unknown, QueueSpec>,
   { sample = SAMPLE, signal }: PlanOptions,
 ): Promise<QueuePlan> {
   const { name } = source.spec
@@ -120,11 +116,6 @@ async function planQueue(
     misfits,
     topology,
   }
-}
-
-async function isThere({ context }: Side, { spec }: ReturnType<typeof queuesOn>[number]): Promise<boolean> {
-  const drifts = await context.driver.admin.verify(spec, AbortSignal.timeout(CALL_MS))
-  return !drifts.some(({ object, field }) => field === undefined && object.startsWith(`queue "${spec.name}"`))
 }
 
 /** Without the numbers of the single message, so that like reasons add up. */

@@ -5,8 +5,11 @@ import {
   makeContext,
   type ResolvedQueue,
   resolveDeadLetterQueue,
+  resolveQuarantine,
   resolveQueue,
 } from '@msgloop/core/engine'
+
+const CALL_MS = 30_000
 
 /** One of the two brokers of a migration. */
 export interface Side {
@@ -20,13 +23,41 @@ export function sideOf(driver: Driver, topology: 'declare' | 'none'): Side {
   return { context, label: `${driver.name} at ${driver.address}` }
 }
 
-/** A queue and its dead-letter queue, each as a queue of that side. */
-export function queuesOn(
-  { context }: Side,
+/**
+ * A queue, its dead-letter queue, and its quarantine where there is one, each as a queue of that side. The first two
+ * are there whether the broker has them or not: that is for others to find.
+ */
+export async function queuesOn(
+  side: Side,
   definition: QueueDefinition<unknown>,
-): readonly ResolvedQueue<unknown, QueueSpec>[] {
-  const work = resolveQueue(context.driver.name, context.driver.capabilities, definition, [])
-  return [work, resolveDeadLetterQueue(work)]
+): Promise<readonly ResolvedQueue<unknown, QueueSpec>[]> {
+  const { driver } = side.context
+  const work = resolveQueue(driver.name, driver.capabilities, definition, [])
+  const dead = resolveDeadLetterQueue(work)
+  const quarantine = resolveQuarantine(dead)
+  return (await isThere(side, quarantine)) ? [work, dead, quarantine] : [work, dead]
+}
+
+/** The same queue, as one of the other side. */
+export function counterpart(
+  { context: { driver } }: Side,
+  definition: QueueDefinition<unknown>,
+  { spec }: ResolvedQueue<unknown, QueueSpec>,
+): ResolvedQueue<unknown, QueueSpec> {
+  const work = resolveQueue(driver.name, driver.capabilities, definition, [])
+  const dead = resolveDeadLetterQueue(work)
+  const all = [work, dead, resolveQuarantine(dead)]
+  const found = all.find((each) => each.spec.name === spec.name)
+  if (!found) throw new MsgloopError('INVALID', `queue "${spec.name}" has no counterpart on ${driver.name}`)
+  return found
+}
+
+export async function isThere(
+  { context }: Side,
+  { spec }: ResolvedQueue<unknown, QueueSpec>,
+): Promise<boolean> {
+  const drifts = await context.driver.admin.verify(spec, AbortSignal.timeout(CALL_MS))
+  return !drifts.some(({ object, field }) => field === undefined && object.startsWith(`queue "${spec.name}"`))
 }
 
 /** @throws MsgloopError `INVALID` when both are the same broker */

@@ -55,7 +55,7 @@ export async function verifyMoved(
   for await (const { queue, id } of readLeftBehind(folder)) setOf(left, queue).add(id)
   const queues: QueueVerdict[] = []
   for (const definition of definitions)
-    for (const resolved of queuesOn(to, definition)) {
+    for (const resolved of await queuesOn(to, definition)) {
       const { name } = resolved.spec
       const found = new Map<string, { print: string; times: number }>()
       await take(to.context, resolved, signal, async (batch: readonly Held[]) => {
