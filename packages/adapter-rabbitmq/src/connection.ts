@@ -27,6 +27,7 @@ export class Session {
   readonly #boundQueues = new Set<string>()
   readonly #preparing = new Map<string, Promise<void>>()
   #levels = 0
+  #looking: Promise<Channel> | undefined
   #lost: DriverError | undefined
   #blocked: string | undefined
 
@@ -79,6 +80,18 @@ export class Session {
       return await untilAborted(use(channel), signal)
     } finally {
       channel.close().catch(() => {})
+    }
+  }
+
+  /** The same for looks that are made all the time: the channel is kept until one fails, and others on it with that. */
+  async look<T>(use: (channel: Channel) => Promise<T>): Promise<T> {
+    this.#looking ??= this.channel()
+    const looking = this.#looking
+    try {
+      return await use(await looking)
+    } catch (error) {
+      if (this.#looking === looking) this.#looking = undefined
+      throw error
     }
   }
 

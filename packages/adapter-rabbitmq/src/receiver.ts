@@ -25,7 +25,7 @@ const PUSH_MS = 250
 /** How long to wait for what the broker is about to push: whoever wants what is there at once must not miss it. */
 export async function pushTime(session: Session, queues: readonly string[]): Promise<number> {
   try {
-    return await session.scratch(async (channel) => {
+    return await session.look(async (channel) => {
       for (const queue of queues) if ((await channel.checkQueue(queue)).messageCount > 0) return PUSH_MS
       return 0
     })

@@ -14,7 +14,7 @@ export const workersName = (queue: string): string => `msgloop.v1.workers-${queu
 /** 0 where there are none, and none were a minute ago. */
 export const countWorkers = (session: Session, queue: string): Promise<number> =>
   session
-    .scratch((channel) => channel.checkQueue(workersName(queue)))
+    .look((channel) => channel.checkQueue(workersName(queue)))
     .then(
       ({ consumerCount }) => consumerCount,
       () => 0,

@@ -6,6 +6,9 @@ import { splitByLane } from './split-by-lane.js'
 /** While all lanes are empty and there are fewer slots than lanes, each is waited at for so long. */
 const SLICE_MS = 250
 
+/** A look that takes longer is not made all the time. */
+const QUICK_MS = 100
+
 interface LaneToken {
   readonly lane: number
   readonly token: unknown
@@ -42,8 +45,8 @@ class LanedReceiver implements Receiver<LaneToken> {
   readonly #receivers: readonly Receiver[]
   readonly #clock: Clock
   /**
-   * When to look into a lane again that was found empty: after as long as the look took. Where looking is quick it
-   * is always looked into; where it takes a second (SQS), half of the time is left for the other lanes.
+   * When to look into a lane again that was found empty. Where looking is quick that is always; where it takes a
+   * second (SQS), after as long as the look took, so that half of the time is left for the other lanes.
    */
   readonly #lookAgainAt = LANES.map(() => 0)
   /** What a lane failed with while others gave something: told by the next `receive`. */
@@ -111,7 +114,7 @@ class LanedReceiver implements Receiver<LaneToken> {
       if (begun < (this.#lookAgainAt[lane] ?? 0)) continue
       const found = await this.#take(lane, max - taken.length, 0, signal)
       const now = this.#clock.elapsed()
-      if (found.length === 0) this.#lookAgainAt[lane] = now + (now - begun)
+      if (found.length === 0 && now - begun > QUICK_MS) this.#lookAgainAt[lane] = now + (now - begun)
       taken.push(...found)
     }
     return taken
