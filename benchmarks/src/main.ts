@@ -1,9 +1,10 @@
-// pnpm bench [all | core | rabbitmq | nats | redis | sqs | soak | replay] [url] [count]
+// pnpm bench [all | core | rabbitmq | nats | redis | sqs | soak | replay] [url] [count], or migrate <from> <to> [count]
 // A broker without a URL runs in a container, as in the tests (integration-tests/images/prepare.sh makes
 // Docker and the images ready). `soak` and `replay` take the URL of any broker; default `memory:`, and for
 // `replay` one of each kind.
 import { coreOverhead } from './core-overhead.js'
 import { BROKERS, lendBroker } from './lend-broker.js'
+import { migrate } from './migrate.js'
 import { rawNats, tunedNats } from './raw-nats.js'
 import { rawRedis, tunedRedis } from './raw-redis.js'
 import { rawSqs, tunedSqs } from './raw-sqs.js'
@@ -12,11 +13,12 @@ import { soak } from './soak.js'
 import { versusAmqplib } from './versus-amqplib.js'
 import { versusRivals } from './versus-rivals.js'
 
-const [part = 'all', url, count] = process.argv.slice(2)
+const [part = 'all', url, count, more] = process.argv.slice(2)
 const print = (line: string): boolean => process.stdout.write(`${line}\n`)
 const wants = (name: string): boolean => part === 'all' || part === name
 
 if (part === 'soak') await soak(url ?? 'memory:', Number(count ?? 1_000_000), print)
+else if (part === 'migrate') await migrate(url ?? '', count ?? '', Number(more ?? 40_000), print)
 else if (part === 'replay') {
   const names = Object.keys(BROKERS) as (keyof typeof BROKERS)[]
   for (const name of url === undefined ? names : names.slice(0, 1))

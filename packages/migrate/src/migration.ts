@@ -40,7 +40,7 @@ export interface Progress {
 
 type Pairing = Awaited<ReturnType<typeof queuesOn>>[number]
 
-const PROGRESS_MS = 500
+const PROGRESS_MS = 200
 const CALL_MS = 30_000
 const LOOK_MS = 100
 
