@@ -41,5 +41,14 @@ export function uuidv7(now = Date.now()): string {
 /** Epoch ms in a UUIDv7; NaN in anything else. */
 export function uuidTime(id: string): number {
   if (id.length !== 36 || id[14] !== '7' || id[8] !== '-' || id[13] !== '-') return Number.NaN
-  return Number(`0x${id.slice(0, 8)}${id.slice(9, 13)}`)
+  let ms = 0
+  for (let at = 0; at < 13; at++) if (at !== 8) ms = ms * 16 + digit(id.charCodeAt(at))
+  return ms
+}
+
+/** Value of a hex digit, by its character code; NaN of any other. */
+function digit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const lower = code | 0x20
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : Number.NaN
 }
