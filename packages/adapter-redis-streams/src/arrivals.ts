@@ -1,7 +1,7 @@
+import type { Entry } from './entry.js'
 import { ARRIVING, GROUP } from './keys.js'
 import { readEntries } from './replies.js'
 import type { Place } from './settle.js'
-import type { Entry } from './wire.js'
 
 /** Most entries of one blocking read; nothing tells how large they are. */
 const MOST = 16

@@ -7,6 +7,8 @@ export type Packable = string | number | Uint8Array | readonly Packable[]
 export type Unpacked = Buffer | number | boolean | null | readonly Unpacked[]
 
 const GROWTH = 2
+/** Characters; of one byte of length at most. */
+const SHORT = 64
 
 /** Writes one value. `hint` is how many bytes it may take, roughly. */
 export function pack(value: Packable, hint = 1_024): Buffer {
@@ -41,6 +43,7 @@ class Packer {
   #text(text: string): void {
     const most = text.length * 3
     this.#room(most + 5)
+    if (text.length <= SHORT && this.#ascii(text)) return
     if (most < 0x10000) {
       const length = this.#bytes.write(text, this.#at + 3)
       this.#bytes[this.#at] = 0xda
@@ -52,6 +55,22 @@ class Packer {
       this.#bytes.writeUInt32BE(length, this.#at + 1)
       this.#at += 5 + length
     }
+  }
+
+  /** What is short is written faster here than by a call of the runtime. */
+  #ascii(text: string): boolean {
+    const bytes = this.#bytes
+    const { length } = text
+    const from = this.#at + 2
+    for (let n = 0; n < length; n++) {
+      const code = text.charCodeAt(n)
+      if (code >= 0x80) return false
+      bytes[from + n] = code
+    }
+    bytes[this.#at] = 0xd9
+    bytes[this.#at + 1] = length
+    this.#at = from + length
+    return true
   }
 
   #raw(bytes: Uint8Array): void {
@@ -89,27 +108,26 @@ class Packer {
 }
 
 /** Reads what a script packed. Strings are parts of `bytes`, not copies. @throws RangeError */
-export function unpack(bytes: Buffer): Unpacked {
-  let at = 0
-  const skip = (length: number): number => {
-    at += length
-    if (at > bytes.length) throw new RangeError('the reply of a script is cut off')
-    return at - length
+export const unpack = (bytes: Buffer): Unpacked => new Unpacker(bytes).value()
+
+/** Reads value by value. @throws RangeError */
+export class Unpacker {
+  readonly #bytes: Buffer
+  /** Where the next value begins. */
+  at: number
+
+  constructor(bytes: Buffer, at = 0) {
+    this.#bytes = bytes
+    this.at = at
   }
-  const raw = (length: number): Buffer => bytes.subarray(skip(length), at)
-  const array = (length: number): readonly Unpacked[] => {
-    const items: Unpacked[] = []
-    for (let n = 0; n < length; n++) items.push(read())
-    return items
-  }
-  const read = (): Unpacked => {
-    const type = bytes[skip(1)] ?? 0
-    if (type < 0x80) return type
-    // Lua has one kind of table: an empty one is written as a map.
-    if (type === 0x80) return []
-    if (type >= 0xe0) return type - 0x100
-    if ((type & 0xf0) === 0x90) return array(type & 0x0f)
-    if ((type & 0xe0) === 0xa0) return raw(type & 0x1f)
+
+  value(): Unpacked {
+    const bytes = this.#bytes
+    const type = bytes[this.at] ?? 0
+    if (type < 0x80 || type >= 0xe0) return type < 0x80 ? this.#byte() : this.#byte() - 0x100
+    if (isString(type)) return this.bytes()
+    if (isArray(type)) return Array.from({ length: this.length() }, () => this.value())
+    this.#byte()
     switch (type) {
       case 0xc0:
         return null
@@ -117,38 +135,73 @@ export function unpack(bytes: Buffer): Unpacked {
       case 0xc3:
         return type === 0xc3
       case 0xca:
-        return bytes.readFloatBE(skip(4))
+        return bytes.readFloatBE(this.#skip(4))
       case 0xcb:
-        return bytes.readDoubleBE(skip(8))
+        return bytes.readDoubleBE(this.#skip(8))
       case 0xcc:
-        return bytes.readUInt8(skip(1))
+        return this.#byte()
       case 0xcd:
-        return bytes.readUInt16BE(skip(2))
+        return bytes.readUInt16BE(this.#skip(2))
       case 0xce:
-        return bytes.readUInt32BE(skip(4))
+        return bytes.readUInt32BE(this.#skip(4))
       case 0xcf:
-        return Number(bytes.readBigUInt64BE(skip(8)))
+        return Number(bytes.readBigUInt64BE(this.#skip(8)))
       case 0xd0:
-        return bytes.readInt8(skip(1))
+        return bytes.readInt8(this.#skip(1))
       case 0xd1:
-        return bytes.readInt16BE(skip(2))
+        return bytes.readInt16BE(this.#skip(2))
       case 0xd2:
-        return bytes.readInt32BE(skip(4))
+        return bytes.readInt32BE(this.#skip(4))
       case 0xd3:
-        return Number(bytes.readBigInt64BE(skip(8)))
-      case 0xd9:
-        return raw(bytes.readUInt8(skip(1)))
-      case 0xda:
-        return raw(bytes.readUInt16BE(skip(2)))
-      case 0xdb:
-        return raw(bytes.readUInt32BE(skip(4)))
-      case 0xdc:
-        return array(bytes.readUInt16BE(skip(2)))
-      case 0xdd:
-        return array(bytes.readUInt32BE(skip(4)))
+        return Number(bytes.readBigInt64BE(this.#skip(8)))
       default:
         throw new RangeError(`the reply of a script holds a value of type ${type}`)
     }
   }
-  return read()
+
+  /** Begins to read an array, and tells how many values there are in it. */
+  length(): number {
+    const type = this.#byte()
+    // Lua has one kind of table: an empty one is written as a map.
+    if (type === 0x80) return 0
+    if ((type & 0xf0) === 0x90) return type & 0x0f
+    if (type === 0xdc) return this.#bytes.readUInt16BE(this.#skip(2))
+    if (type === 0xdd) return this.#bytes.readUInt32BE(this.#skip(4))
+    throw new RangeError(`the reply of a script holds a value of type ${type} and no array`)
+  }
+
+  bytes(): Buffer {
+    return this.#bytes.subarray(this.begin(), this.at)
+  }
+
+  text(): string {
+    return this.#bytes.toString('utf8', this.begin(), this.at)
+  }
+
+  /** Passes over a string, and tells where it begins. */
+  begin(): number {
+    const type = this.#byte()
+    if ((type & 0xe0) === 0xa0) return this.#skip(type & 0x1f)
+    if (type === 0xd9) return this.#skip(this.#byte())
+    if (type === 0xda) return this.#skip(this.#bytes.readUInt16BE(this.#skip(2)))
+    if (type === 0xdb) return this.#skip(this.#bytes.readUInt32BE(this.#skip(4)))
+    throw new RangeError(`the reply of a script holds a value of type ${type} and no string`)
+  }
+
+  #byte(): number {
+    const byte = this.#bytes[this.at++]
+    if (byte === undefined) throw new RangeError('the reply of a script is cut off')
+    return byte
+  }
+
+  #skip(length: number): number {
+    const at = this.at
+    this.at += length
+    if (this.at > this.#bytes.length) throw new RangeError('the reply of a script is cut off')
+    return at
+  }
 }
+
+const isString = (type: number): boolean => (type & 0xe0) === 0xa0 || (type >= 0xd9 && type <= 0xdb)
+const isArray = (type: number): boolean =>
+  (type & 0xf0) === 0x90 || type === 0x80 || type === 0xdc || type === 0xdd

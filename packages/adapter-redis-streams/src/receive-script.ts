@@ -77,6 +77,7 @@ ${PROMOTE}
 local out, taken, bytes = {}, 0, 0
 -- Leases come right after what they are for: nothing that may fail lies between.
 local granted, deadline, holder = {}, string.format('%.0f', now + lease), '/' .. nonce
+local first = '/1' .. holder
 local function grant()
   if #granted == 0 then return end
   redis.call('ZADD', leases, unpack(granted))
@@ -148,11 +149,20 @@ while taken < max and bytes < ${MOST_BYTES} and over < ${MOST_PASSED_OVER} and n
   local count = math.min(max - taken, ${CHUNK})
   local found = redis.call('XREADGROUP', 'GROUP', '${GROUP}', me, 'COUNT', count, 'STREAMS', stream, '>')
   local entries = found and found[1][2] or {}
-  local not_yet = {}
+  local not_yet, n, m = {}, 0, #out
   for i = 1, #entries do
-    local id, fields = entries[i][1], entries[i][2]
-    if not keyed or admit(id, key_of(fields)) then take(id, 1, fields) else not_yet[#not_yet + 1] = id end
+    local entry = entries[i]
+    local id, fields = entry[1], entry[2]
+    if not keyed or admit(id, key_of(fields)) then
+      granted[n + 1], granted[n + 2] = deadline, id .. first
+      out[m + 1], out[m + 2], out[m + 3] = id, 1, fields
+      n, m = n + 2, m + 3
+      for j = 2, #fields, 2 do bytes = bytes + #fields[j] end
+    else
+      not_yet[#not_yet + 1] = id
+    end
   end
+  taken = taken + n / 2
   grant()
   if #not_yet > 0 then redis.call('XACK', stream, '${GROUP}', unpack(not_yet)) end
   over = over + #not_yet

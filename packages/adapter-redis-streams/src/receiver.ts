@@ -10,6 +10,7 @@ import {
   systemClock,
 } from '@msgloop/core/driver'
 import { arrivals } from './arrivals.js'
+import type { Entry } from './entry.js'
 import { classify, notFound } from './errors.js'
 import { pack } from './msgpack.js'
 import { RECEIVE } from './receive-script.js'
@@ -17,7 +18,7 @@ import { readNumbers, readReceived } from './replies.js'
 import { leaseLost, type Place, settle } from './settle.js'
 import { EXTEND, LEAVE } from './settle-scripts.js'
 import { Token } from './token.js'
-import { deathHeaders, decode, type Entry } from './wire.js'
+import { type Decoded, deathHeaders, decode } from './wire.js'
 
 /**
  * How long a blocking read may last. Between two of them the receiver looks for what is due and for
@@ -41,6 +42,11 @@ interface Look {
 }
 
 type Taken = Delivery<Token> & { readonly nth: number }
+
+const takenOf = ({ message, deliveries, nativeDeath }: Decoded, token: Token, nth: number): Taken =>
+  nativeDeath
+    ? { token, message, deliveries, nth, native: token.entry, nativeDeath }
+    : { token, message, deliveries, nth, native: token.entry }
 
 /** Takes from one queue. It fetches nothing ahead: a message is leased the moment it is taken. */
 export class RedisReceiver implements Receiver<Token> {
@@ -216,7 +222,7 @@ export class RedisReceiver implements Receiver<Token> {
       const key = keyed ? decoded.message.key : undefined
       const token = new Token(entry, nth, nonce, now + this.#leaseMs, key)
       this.#held.add(token)
-      return { ...decoded, token, nth, native: entry }
+      return takenOf(decoded, token, nth)
     })
   }
 

@@ -1,5 +1,5 @@
-import { unpack } from './msgpack.js'
-import type { Entry } from './wire.js'
+import { type Entry, PackedEntry } from './entry.js'
+import { Unpacker } from './msgpack.js'
 
 /** An entry, and how often it was handed over. */
 export interface Found {
@@ -19,7 +19,7 @@ export function readReceived(reply: unknown): {
 } {
   const [found, waitMs, more, keyed] = parts(reply)
   return {
-    found: readFound(list(found), isLarge(reply)),
+    found,
     waitMs: Number(waitMs),
     mayBeMore: more === 1,
     keyed: keyed === 1,
@@ -33,7 +33,7 @@ export function readBrowsed(reply: unknown): {
 } {
   const [found, last] = parts(reply)
   return {
-    found: readFound(list(found), isLarge(reply)),
+    found,
     last: String(last ?? ''),
   }
 }
@@ -69,21 +69,42 @@ export function readSettled(reply: unknown): {
 export const readTexts = (reply: unknown): readonly string[] => list(reply).map(String)
 
 /** Of ids, counts and fields by turns. */
-function readFound(items: readonly unknown[], own: boolean): readonly Found[] {
+function readFound(items: readonly unknown[]): readonly Found[] {
   const found: Found[] = []
   for (let at = 0; at + 2 < items.length; at += 3) {
     const fields = list(items[at + 2]).filter(Buffer.isBuffer)
-    found.push({
-      entry: { id: String(items[at]), fields: own ? fields.map((each) => Buffer.from(each)) : fields },
-      nth: Number(items[at + 1]),
-    })
+    found.push({ entry: { id: String(items[at]), fields }, nth: Number(items[at + 1]) })
   }
   return found
 }
 
-/** Packed where bodies are small. */
-const parts = (reply: unknown): readonly unknown[] => list(Buffer.isBuffer(reply) ? unpack(reply) : reply)
+/** The same, packed. */
+function unpackFound(unpacker: Unpacker, bytes: Buffer): readonly Found[] {
+  const found: Found[] = []
+  for (let left = unpacker.length(); left > 0; left -= 3) {
+    const id = unpacker.text()
+    const nth = Number(unpacker.value())
+    const from = unpacker.at
+    for (let fields = unpacker.length(); fields > 0; fields--) unpacker.begin()
+    const entry =
+      bytes.length > SHARED_BYTES
+        ? new PackedEntry(id, Buffer.from(bytes.subarray(from, unpacker.at)), 0)
+        : new PackedEntry(id, bytes, from)
+    found.push({ entry, nth })
+  }
+  return found
+}
 
-const isLarge = (reply: unknown): boolean => Buffer.isBuffer(reply) && reply.length > SHARED_BYTES
+/** What was found, and what comes after it. Packed where bodies are small. */
+function parts(reply: unknown): readonly [found: readonly Found[], ...rest: unknown[]] {
+  if (!Buffer.isBuffer(reply)) {
+    const [found, ...rest] = list(reply)
+    return [readFound(list(found)), ...rest]
+  }
+  const unpacker = new Unpacker(reply)
+  const length = unpacker.length()
+  const found = unpackFound(unpacker, reply)
+  return [found, ...Array.from({ length: length - 1 }, () => unpacker.value())]
+}
 
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])

@@ -2,11 +2,12 @@ import { DriverError, type Failure, type Outgoing, type Sender, type WireMessage
 import { capabilities } from './capabilities.js'
 import { notFound, untilAborted } from './errors.js'
 import type { Keys } from './keys.js'
-import { type Packable, pack } from './msgpack.js'
+import { pack } from './msgpack.js'
 import type { Nodes } from './nodes.js'
+import { Runs } from './runs.js'
 import { SEND } from './send-script.js'
 import type { Session } from './session.js'
-import { encode } from './wire.js'
+import { encodeRest } from './wire.js'
 
 /** Names, lengths and headers around a body, roughly. */
 export const ENTRY_BYTES = 256
@@ -38,16 +39,16 @@ export class RedisSender implements Sender {
     if (this.#closed)
       throw new DriverError('CLOSED', 'redis-streams: the sender was closed', { outcome: 'rejected' })
     const failures: Failure[] = []
-    const items: Packable[] = []
+    const items = new Runs()
     let bytes = 0
     for (const [index, { message, delayMs }] of batch.entries()) {
       const error = tooLarge(message)
       if (error) failures.push({ index, error })
-      else items.push([delayMs, message.id, encode(message)])
+      else items.add(delayMs, message.id, message.body, encodeRest(message))
       bytes += message.body.byteLength + ENTRY_BYTES
     }
-    if (items.length === 0) return failures
-    const work = this.#session.run(SEND, sendKeys(this.#keys), [pack(items, bytes), ''])
+    if (failures.length === batch.length) return failures
+    const work = this.#session.run(SEND, sendKeys(this.#keys), [pack(items.runs, bytes), '', ''])
     try {
       if ((await untilAborted(work, signal)) === 0) throw notFound(this.#queue)
     } catch (error) {

@@ -11,7 +11,7 @@ const MOST_FIELDS = 7_900
  * such queue | 3 too many fields | error of its stream, … }: the failures, counting acks first.
  *
  * KEYS: stream, leases, settings, delayed, turns, waiting; then stream and settings of each queue moved to.
- * ARGV: hand-overs to ack; batch of { 1 release | 2 retry | 3 move, hand-over, delay or number of the queue,
+ * ARGV: hand-overs to ack, as { { "/<deliveries>/<nonce>", entry id, … }, … }; batch of { 1 release | 2 retry | 3 move, hand-over, delay or number of the queue,
  * names of fields to leave out, fields to add }; where there is order by key, keys of the acks and then of the
  * others, '' for none.
  */
@@ -30,16 +30,20 @@ local function fail(place, why)
   failures[#failures + 1] = place
   failures[#failures + 1] = why
 end
-if #acks > 0 then
-  local held = redis.call('ZMSCORE', leases, unpack(acks))
-  for i, member in ipairs(acks) do
+local place = 0
+for _, same in ipairs(acks) do
+  local holding, members = same[1], {}
+  for i = 2, #same do members[i - 1] = same[i] .. holding end
+  local held = redis.call('ZMSCORE', leases, unpack(members))
+  for i = 1, #members do
+    place = place + 1
     if held[i] then
-      over[#over + 1] = member
-      local id = string.sub(member, 1, string.find(member, '/', 1, true) - 1)
+      local id = same[i + 1]
+      over[#over + 1] = members[i]
       done[#done + 1] = id
-      if keys and keys[i] ~= '' then passed[#passed + 1] = { keys[i], id } end
+      if keys and keys[place] ~= '' then passed[#passed + 1] = { keys[place], id } end
     else
-      fail(i - 1, 1)
+      fail(place - 1, 1)
     end
   end
 end
@@ -77,13 +81,13 @@ local function move(to, retention, fields)
 end
 for i, each in ipairs(others) do
   local verdict, member, which = each[1], each[2], each[3]
-  local key = keys and keys[#acks + i] ~= '' and keys[#acks + i]
+  local key = keys and keys[place + i] ~= '' and keys[place + i]
   local id, deliveries = string.match(member, '^([^/]+)/(%d+)/')
   local declared = verdict == 3 and redis.call('HMGET', KEYS[6 + 2 * which], 'role', 'retentionMs')
   if not redis.call('ZSCORE', leases, member) then
-    fail(#acks + i - 1, 1)
+    fail(place + i - 1, 1)
   elseif declared and not declared[1] then
-    fail(#acks + i - 1, 2)
+    fail(place + i - 1, 2)
   else
     local fields = verdict ~= 1 and copy(id, each[4], each[5])
     local refused
@@ -97,7 +101,7 @@ for i, each in ipairs(others) do
       refused = move(KEYS[5 + 2 * which], declared[2], fields)
     end
     if refused then
-      fail(#acks + i - 1, refused)
+      fail(place + i - 1, refused)
     else
       over[#over + 1] = member
       if verdict ~= 1 then done[#done + 1] = id end

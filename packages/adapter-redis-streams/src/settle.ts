@@ -73,7 +73,15 @@ async function settleAll(
 ): Promise<readonly Failure[]> {
   if (items.length === 0) return []
   const { nodes, prefix, queue, keys } = place
-  const acks = items.filter(({ verdict }) => verdict.kind === 'ack')
+  const byHolding = new Map<string, Item[]>()
+  for (const item of items) {
+    if (item.verdict.kind !== 'ack') continue
+    const { holding } = item.token
+    const same = byHolding.get(holding)
+    if (same) same.push(item)
+    else byHolding.set(holding, [item])
+  }
+  const acks = [...byHolding.values()].flat()
   const others = items.filter(({ verdict }) => verdict.kind !== 'ack')
   const names = [keys.stream, keys.leases, keys.settings, keys.delayed, keys.turns, keys.waiting]
   const targets: string[] = []
@@ -84,9 +92,9 @@ async function settleAll(
     names.push(stream, settings)
     return targets.push(stream)
   }
-  const members = pack(acks.map(({ token }) => token.member))
+  const acked = [...byHolding].map(([holding, same]) => [holding, ...same.map(({ token }) => token.entry.id)])
   const rest = pack(others.map((item) => packed(item, targetOf)))
-  const args = [members, rest]
+  const args = [pack(acked), rest]
   const ordered = [...acks, ...others].map(({ token: { key = '' } }) => key)
   if (ordered.some((key) => key !== '')) args.push(pack(ordered))
   try {
@@ -188,10 +196,11 @@ async function store(
     if (name && value && !left.has(name.toString())) fields.push(name, value)
   }
   const target = keysOf(prefix, to, topic)
-  const item = pack([[0, `${keys.stream}/${entry.id}`, [...fields, ...more]]])
+  const run = [0, [...fields, ...more], []]
   const reply = await nodes.call(
     target.tag,
-    (session) => session.run(SEND, sendKeys(target), [item, MOVE_WINDOW_MS]),
+    (session) =>
+      session.run(SEND, sendKeys(target), [pack([run]), MOVE_WINDOW_MS, `${keys.stream}/${entry.id}`]),
     signal,
   )
   if (reply === 0) throw notFound(to)

@@ -1,6 +1,7 @@
 import type { WireMessage } from '@msgloop/core/driver'
 import { describe, expect, test } from 'vitest'
-import { changeFor, deathHeaders, decode, type Entry, encode } from './wire.js'
+import type { Entry } from './entry.js'
+import { changeFor, deathHeaders, decode, encode } from './wire.js'
 
 const NOW = 1_700_000_000_000
 

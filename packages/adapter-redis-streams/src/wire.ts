@@ -2,16 +2,13 @@ import {
   BOOK_HEADERS,
   type DeadReason,
   FIELD_HEADERS,
+  type Lane,
   type NativeDeath,
   RESERVED_PREFIX,
+  uuidTime,
   type WireMessage,
 } from '@msgloop/core/driver'
-
-/** An entry of a stream: names and values by turns. */
-export interface Entry {
-  readonly id: string
-  readonly fields: readonly Buffer[]
-}
+import { type Entry, readerOf } from './entry.js'
 
 /** Fields with names of their own, as any client would choose them. The others are named by `FIELD_HEADERS`. */
 const NAMES = {
@@ -30,6 +27,25 @@ const DEATH = `${RESERVED_PREFIX}death`
 const ESCAPE = 'header:'
 
 const TAKEN: ReadonlySet<string> = new Set([...Object.values(NAMES), BODY])
+/** Fields that are texts as they are. */
+const TEXTS = new Map(
+  (
+    [
+      'type',
+      'schemaVersion',
+      'correlationId',
+      'causationId',
+      'key',
+      'subject',
+      'replyTo',
+      'traceparent',
+      'tracestate',
+    ] as const
+  ).map((field) => [NAMES[field] as string, field]),
+)
+const LANES: readonly Lane[] = ['high', 'normal', 'low']
+/** Stands for one that is not there. */
+const NO_BODY = Buffer.alloc(0)
 const REASONS: readonly DeadReason[] = [
   'exhausted',
   'rejected',
@@ -42,10 +58,19 @@ const REASONS: readonly DeadReason[] = [
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** A message as the fields of an entry. */
-export function encode(message: WireMessage): readonly (string | Uint8Array)[] {
-  const fields: (string | Uint8Array)[] = [NAMES.id, message.id, BODY, message.body]
+export const encode = (message: WireMessage): readonly (string | Uint8Array)[] => [
+  NAMES.id,
+  message.id,
+  BODY,
+  message.body,
+  ...encodeRest(message),
+]
+
+/** All fields but id and body. */
+export function encodeRest(message: WireMessage): readonly string[] {
+  const fields: string[] = []
   if (message.contentType !== undefined) fields.push(NAMES.contentType, message.contentType)
-  if (message.timestamp !== (uuidTime(message.id) ?? 0))
+  if (message.timestamp !== (uuidTime(message.id) || 0))
     fields.push(NAMES.timestamp, String(message.timestamp))
   if (message.type !== undefined) fields.push(NAMES.type, message.type)
   if (message.schemaVersion !== undefined) fields.push(NAMES.schemaVersion, message.schemaVersion)
@@ -73,49 +98,49 @@ export interface Decoded {
 /** Total: whatever a foreign client wrote, it decodes. `handedOver` is how often this entry was. */
 export function decode(entry: Entry, handedOver: number): Decoded {
   const headers: Record<string, string> = {}
-  const own = new Map<string, string>()
-  let body: Buffer | undefined
-  for (let at = 0; at + 1 < entry.fields.length; at += 2) {
-    const name = entry.fields[at]?.toString() ?? ''
-    const value = entry.fields[at + 1] ?? Buffer.alloc(0)
-    if (name === BODY) body = value
-    else if (TAKEN.has(name) || name === DEATH) own.set(name, value.toString())
-    else headers[name.startsWith(ESCAPE) ? name.slice(ESCAPE.length) : name] = value.toString()
+  const message: Writable<WireMessage> = { id: entry.id, body: NO_BODY, headers, timestamp: 0 }
+  let timestamp: number | undefined
+  let nativeDeath: NativeDeath | undefined
+  const reader = readerOf(entry)
+  while (reader.next()) {
+    const name = reader.name()
+    switch (name) {
+      case NAMES.id:
+        message.id = reader.text() || entry.id
+        break
+      case BODY:
+        message.body = reader.bytes()
+        break
+      case NAMES.contentType:
+        message.contentType = reader.text()
+        break
+      case NAMES.timestamp:
+        timestamp = number(reader.text())
+        break
+      case NAMES.lane: {
+        const text = reader.text()
+        message.lane = LANES.find((lane) => lane === text)
+        break
+      }
+      case NAMES.expiresAt:
+        message.expiresAt = number(reader.text())
+        break
+      case DEATH:
+        nativeDeath = deathOf(reader.text())
+        break
+      default: {
+        const field = TEXTS.get(name)
+        if (field) message[field] = reader.text()
+        else headers[name.startsWith(ESCAPE) ? name.slice(ESCAPE.length) : name] = reader.text()
+      }
+    }
   }
-  const id = own.get(NAMES.id) || entry.id
-  const message: Writable<WireMessage> = {
-    id,
-    body: body ?? bodyOf(headers),
-    headers,
-    timestamp: number(own.get(NAMES.timestamp)) ?? uuidTime(id) ?? 0,
+  message.timestamp = timestamp ?? (uuidTime(message.id) || 0)
+  if (message.body === NO_BODY) {
+    message.body = bodyOf(headers)
+    message.contentType ??= 'application/json'
   }
-  const contentType = own.get(NAMES.contentType)
-  if (contentType !== undefined) message.contentType = contentType
-  else if (body === undefined) message.contentType = 'application/json'
-  const type = own.get(NAMES.type)
-  if (type !== undefined) message.type = type
-  const schemaVersion = own.get(NAMES.schemaVersion)
-  if (schemaVersion !== undefined) message.schemaVersion = schemaVersion
-  const correlationId = own.get(NAMES.correlationId)
-  if (correlationId !== undefined) message.correlationId = correlationId
-  const causationId = own.get(NAMES.causationId)
-  if (causationId !== undefined) message.causationId = causationId
-  const key = own.get(NAMES.key)
-  if (key !== undefined) message.key = key
-  const subject = own.get(NAMES.subject)
-  if (subject !== undefined) message.subject = subject
-  const replyTo = own.get(NAMES.replyTo)
-  if (replyTo !== undefined) message.replyTo = replyTo
-  const lane = own.get(NAMES.lane)
-  if (lane === 'high' || lane === 'normal' || lane === 'low') message.lane = lane
-  const expiresAt = number(own.get(NAMES.expiresAt))
-  if (expiresAt !== undefined) message.expiresAt = expiresAt
-  const traceparent = own.get(NAMES.traceparent)
-  if (traceparent !== undefined) message.traceparent = traceparent
-  const tracestate = own.get(NAMES.tracestate)
-  if (tracestate !== undefined) message.tracestate = tracestate
   const deliveries = (number(headers[BOOK_HEADERS.deliveries]) ?? 0) + handedOver
-  const nativeDeath = deathOf(own.get(DEATH))
   return nativeDeath ? { message, deliveries, nativeDeath } : { message, deliveries }
 }
 
@@ -165,13 +190,6 @@ const isBook = (name: string): boolean => name.startsWith(RESERVED_PREFIX) && !T
 function bodyOf(headers: Readonly<Record<string, string>>): Buffer {
   const own = Object.entries(headers).filter(([name]) => !name.startsWith(RESERVED_PREFIX))
   return Buffer.from(JSON.stringify(Object.fromEntries(own)))
-}
-
-/** Epoch ms in a UUIDv7, as the ids that the core makes. */
-function uuidTime(id: string): number | undefined {
-  if (id.length !== 36 || id[14] !== '7' || id[8] !== '-' || id[13] !== '-') return undefined
-  const ms = Number(`0x${id.slice(0, 8)}${id.slice(9, 13)}`)
-  return Number.isNaN(ms) ? undefined : ms
 }
 
 function number(text: string | undefined): number | undefined {
