@@ -4,6 +4,19 @@ import { MsgloopError } from '@msgloop/core'
 /** Looking costs time that the processing needs. */
 const LOOK_MS = 50
 
+export type Outcome = 'confirmed' | 'unknown' | 'rejected'
+
+/** What became of a send. */
+export async function outcomeOf(sending: Promise<unknown>): Promise<Outcome> {
+  try {
+    await sending
+    return 'confirmed'
+  } catch (error) {
+    if (!(error instanceof MsgloopError)) throw error
+    return error.outcome === 'rejected' ? 'rejected' : 'unknown'
+  }
+}
+
 /** Who sent what with which outcome, and what was processed: the balance of a fault test. */
 export class Ledger {
   readonly confirmed = new Set<string>()
@@ -15,14 +28,11 @@ export class Ledger {
 
   /** Sends one message and books its outcome. */
   async send<T>(queue: Queue<T>, body: T, id: string): Promise<void> {
-    try {
-      await queue.send(body, { id })
-      this.confirmed.add(id)
-    } catch (error) {
-      if (!(error instanceof MsgloopError)) throw error
-      if (error.outcome === 'rejected') this.rejected.add(id)
-      else this.unknown.add(id)
-    }
+    this.book(id, await outcomeOf(queue.send(body, { id })))
+  }
+
+  book(id: string, outcome: Outcome): void {
+    this[outcome].add(id)
   }
 
   processed(id: string): void {

@@ -9,12 +9,16 @@ export interface Load {
 
 /** Sends numbered messages, `lanes` at a time, each lane waiting for its outcome before the next. */
 export function startLoad(queue: Queue<{ n: number }>, ledger: Ledger, prefix: string, lanes = 32): Load {
+  return startLanes((n) => ledger.send(queue, { n }, `${prefix}-${n}`), lanes)
+}
+
+/** Calls `each` with 0, 1, 2 and so on, `lanes` at a time. */
+export function startLanes(each: (n: number) => Promise<void>, lanes: number): Load {
   let n = 0
   let running = true
   const lane = async (): Promise<void> => {
     while (running) {
-      const number = n++
-      await ledger.send(queue, { n: number }, `${prefix}-${number}`)
+      await each(n++)
       // A real producer does something between two sends; this also bounds what a run leaves behind.
       await new Promise((resolve) => setTimeout(resolve, 20))
     }

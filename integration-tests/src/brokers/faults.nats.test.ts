@@ -1,4 +1,8 @@
 import { describeFaults } from '../fault-suite.js'
 import { startNats } from '../nats-server.js'
+import { describeTopicFaults } from '../topic-fault-suite.js'
 
-describeFaults('NATS', { start: () => startNats('nats:2.10') })
+const options = { start: () => startNats('nats:2.10') }
+
+describeFaults('NATS', options)
+describeTopicFaults('NATS', options)

@@ -5,12 +5,14 @@ import { createBroker, defineQueue } from '@msgloop/core'
 import type { Driver } from '@msgloop/core/driver'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { faultQueue } from '../fault-queue.js'
+import type { FaultSuiteOptions } from '../fault-suite.js'
 import { describeFaults } from '../fault-suite.js'
 import { Ledger } from '../ledger.js'
 import type { RabbitmqServer } from '../rabbitmq-server.js'
 import { startRabbitmq } from '../rabbitmq-server.js'
+import { describeTopicFaults } from '../topic-fault-suite.js'
 
-describeFaults('RabbitMQ', {
+const options: FaultSuiteOptions = {
   start: () => startRabbitmq('rabbitmq:4-management'),
   pausedUrl: (url) => `${url}?heartbeat=2`,
   // After a SIGKILL the dead-letter worker of a delay level may run before the broker has recovered its
@@ -19,7 +21,10 @@ describeFaults('RabbitMQ', {
   // RabbitMQ writes down the members of a new quorum queue within half a second or so; one that is killed
   // earlier has forgotten the queue for good. That is the broker's, and not what is tested here.
   declaredMs: 3_000,
-})
+}
+
+describeFaults('RabbitMQ', options)
+describeTopicFaults('RabbitMQ', options)
 
 describe('faults that only RabbitMQ knows', () => {
   let server: RabbitmqServer

@@ -1,4 +1,8 @@
 import { describeFaults } from '../fault-suite.js'
 import { startRedis } from '../redis-server.js'
+import { describeTopicFaults } from '../topic-fault-suite.js'
 
-describeFaults('Redis', { start: () => startRedis('redis:8') })
+const options = { start: () => startRedis('redis:8') }
+
+describeFaults('Redis', options)
+describeTopicFaults('Redis', options)
