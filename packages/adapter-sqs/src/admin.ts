@@ -69,13 +69,15 @@ export class SqsAdmin implements Admin {
   }
 
   async stats(source: Source, signal: AbortSignal): Promise<QueueStats> {
+    const ref = await this.#find(source, signal)
     return {
-      ready: await this.#ready(await this.#find(source, signal), signal),
+      ready: await this.#ready(ref, signal),
       inFlight: undefined,
       delayed: undefined,
       dead: undefined,
       oldestAgeMs: undefined,
       consumers: undefined,
+      requests: this.#api.madeFor(ref.url),
     }
   }
 

@@ -63,6 +63,11 @@ export class Api {
     )
   }
 
+  /** Requests made for a queue so far. */
+  madeFor(queueUrl: string): number {
+    return this.#caller.calls.ofQueue(queueUrl)
+  }
+
   /** Epoch ms by the broker's clock; up to a second late, never early. */
   now(): number {
     return Date.now() + (this.#offsetMs ?? 0)

@@ -41,7 +41,7 @@ export const capabilities: Capabilities = Object.freeze({
   browse: 'lease',
   purgesDelayed: false,
   /** What is not visible is in flight or waits for a retry: SQS counts them as one. */
-  stats: Object.freeze(['ready', 'dead'] as const),
+  stats: Object.freeze(['ready', 'dead', 'requests'] as const),
   guarantees: Object.freeze(['at-least-once'] as const),
   order: 'broker',
   topics: true,

@@ -319,6 +319,11 @@ export interface QueueStats {
   readonly dead: number | undefined
   readonly oldestAgeMs: number | undefined
   readonly consumers: number | undefined
+  /**
+   * Requests that this client has made for it since it was opened, this one and failed ones included, where the
+   * broker bills each: what it costs. Not those of other processes, nor those for its topic or dead letters.
+   */
+  readonly requests?: number | undefined
 }
 
 export interface BrowsePage {

@@ -78,6 +78,7 @@ function joined(lanes: readonly QueueStats[]): QueueStats {
     oldestAgeMs: known(all('oldestAgeMs'), (ages) => Math.max(...ages)),
     // A consumer reads every lane.
     consumers: known(all('consumers'), (counts) => Math.min(...counts)),
+    requests: sum(all('requests')),
   }
 }
 

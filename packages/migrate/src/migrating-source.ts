@@ -87,6 +87,7 @@ export class MigratingSource<T, S extends MessageSource<T>> implements MessageSo
       delayed: sum('delayed'),
       dead: sum('dead'),
       consumers: sum('consumers'),
+      requests: sum('requests'),
       oldestAgeMs: oldest.length === 0 ? undefined : Math.max(...oldest),
     }
   }

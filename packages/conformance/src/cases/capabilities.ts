@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict'
+import type { Queue, QueueStats } from '@msgloop/core'
 import { bytes, defineQueue } from '@msgloop/core'
 import type { Case } from '../case.js'
 import { between, codeOf, refused } from '../expect.js'
 import { pause } from '../wait.js'
 import { witness } from '../witness.js'
+
+/** Each look at a queue is counted, to that queue alone. */
+async function looksAreRequests(
+  before: number | undefined,
+  { requests }: QueueStats,
+  other: Queue<unknown>,
+): Promise<void> {
+  between('requests of one more look', (requests ?? 0) - (before ?? 0), 1, 3)
+  await other.send({})
+  const [once = 0, twice = 0] = [(await other.stats()).requests, (await other.stats()).requests]
+  assert.ok(once > 0 && twice > once, `requests for a queue of its own: ${once}, then ${twice}`)
+}
 
 export const capabilityCases: readonly Case[] = [
   {
@@ -296,9 +309,11 @@ export const capabilityCases: readonly Case[] = [
           )
       await pause(20)
       const stats = await queue.stats()
-      for (const field of ['ready', 'inFlight', 'delayed', 'oldestAgeMs', 'consumers'] as const) {
+      for (const field of ['ready', 'inFlight', 'delayed', 'oldestAgeMs', 'consumers', 'requests'] as const) {
         assert.equal(typeof stats[field], declared.has(field) ? 'number' : 'undefined', `stats.${field}`)
       }
+      if (declared.has('requests'))
+        await looksAreRequests(stats.requests, await queue.stats(), await t.queue())
       if (declared.has('oldestAgeMs')) between('stats.oldestAgeMs', stats.oldestAgeMs ?? 0, 1, 60_000)
       if (declared.has('ready')) assert.equal(stats.dead, 0)
       await held.reject(new Error('no'))
