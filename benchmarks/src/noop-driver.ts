@@ -54,7 +54,6 @@ export function noopDriver(total: number): Driver {
       browse: 'lease',
       purgesDelayed: true,
       stats: [],
-      guarantees: ['at-least-once'],
       order: 'none',
       topics: false,
       replies: false,

@@ -23,7 +23,6 @@ export function profile(capabilities: Capabilities, leaseResolutionMs = 1): Prof
       ...capabilities,
       limits: Object.freeze({ ...capabilities.limits }),
       stats: Object.freeze([...capabilities.stats]),
-      guarantees: Object.freeze([...capabilities.guarantees]),
     }),
   })
 }
@@ -61,7 +60,6 @@ export const MEMORY: Profile = profile({
   browse: 'free',
   purgesDelayed: true,
   stats: ['ready', 'inFlight', 'delayed', 'oldestAgeMs', 'consumers'],
-  guarantees: ['at-least-once'],
   order: 'broker',
   topics: true,
   replies: true,

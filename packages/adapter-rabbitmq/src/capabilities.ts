@@ -30,7 +30,6 @@ export const capabilities: Capabilities = Object.freeze({
   /** Delayed messages are in the delay levels, which all queues share. */
   purgesDelayed: false,
   stats: Object.freeze(['ready', 'dead', 'consumers'] as const),
-  guarantees: Object.freeze(['at-least-once'] as const),
   order: 'process',
   topics: true,
   replies: true,

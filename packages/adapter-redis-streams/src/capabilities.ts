@@ -31,7 +31,6 @@ export const capabilities: Capabilities = Object.freeze({
   browse: 'free',
   purgesDelayed: true,
   stats: Object.freeze(['ready', 'inFlight', 'delayed', 'dead', 'oldestAgeMs', 'consumers'] as const),
-  guarantees: Object.freeze(['at-least-once'] as const),
   order: 'broker',
   topics: true,
   replies: true,

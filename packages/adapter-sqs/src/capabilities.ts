@@ -42,7 +42,6 @@ export const capabilities: Capabilities = Object.freeze({
   purgesDelayed: false,
   /** What is not visible is in flight or waits for a retry: SQS counts them as one. */
   stats: Object.freeze(['ready', 'dead', 'requests'] as const),
-  guarantees: Object.freeze(['at-least-once'] as const),
   order: 'broker',
   topics: true,
   replies: true,

@@ -51,6 +51,8 @@ export class SqsReceiver implements Receiver<Token> {
   /** Answers whose messages are not yet ours for a whole lease, or are being given back. */
   readonly #arriving = new Set<Promise<void>>()
   #failure: { readonly error: unknown } | undefined
+  /** What the last `receive` asked for: others may have a claim to the rest of the prefetch. */
+  #wanted = 0
   #stopped = false
   #closing: Promise<void> | undefined
 
@@ -69,7 +71,7 @@ export class SqsReceiver implements Receiver<Token> {
       url: ref.url,
       waitSeconds,
       leaseSeconds,
-      free: () => this.#free(),
+      free: () => Math.min(this.#free(), this.#wanted),
       busy: () => this.#held.size > 0,
       arrived: (messages, leaseMs) => this.#arrived(messages, leaseMs),
       failed: (error) => this.#failed(error),
@@ -78,6 +80,7 @@ export class SqsReceiver implements Receiver<Token> {
   }
 
   async receive(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Delivery<Token>[]> {
+    this.#wanted = max
     const until = systemClock.elapsed() + waitMs
     const ring = (): void => this.#bell.ring()
     const cancel = systemClock.after(waitMs, ring)

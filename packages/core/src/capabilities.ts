@@ -1,4 +1,4 @@
-import type { Guarantee, QueueStats } from './driver.js'
+import type { QueueStats } from './driver.js'
 
 /** Numbers of the broker. Each equals the measured limit. */
 export interface Limits {
@@ -39,8 +39,6 @@ export interface Capabilities {
   readonly purgesDelayed: boolean
   /** Fields of `QueueStats` that are numbers. */
   readonly stats: readonly (keyof QueueStats)[]
-  /** Of the broker's own. `exactly-once` is the core's, by an inbox, over `at-least-once`. */
-  readonly guarantees: readonly Exclude<Guarantee, 'exactly-once'>[]
   /**
    * How a queue with `order: 'key'` keeps the messages of one key in turn. At any time one receiver at most
    * holds messages of a key, also one that was stopped and has not settled them all; it gets them in the order

@@ -18,16 +18,17 @@ import type { Held } from './held.js'
 import { HeldRetries } from './held-retries.js'
 import { Intake } from './intake.js'
 import type { Judgement } from './judge.js'
-import { RELEASE } from './judge.js'
+import { ACK, RELEASE } from './judge.js'
 import { positiveInteger } from './options.js'
 import { QuietCheck } from './quiet-check.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { retriesHere } from './resolved-queue.js'
-import { compose } from './run-handler.js'
+import { compose, holding } from './run-handler.js'
 import { Settler } from './settler.js'
 import { stopController } from './stop-signal.js'
 import { Trouble } from './trouble.js'
 import { spare, Turns } from './turns.js'
+import { Wake } from './wake.js'
 
 /** How long one `receive` waits: the longest SQS allows; shorter ones only cost. */
 const POLL_MS = 20_000
@@ -69,7 +70,7 @@ export class ConsumerLoop<T> implements Consumer {
   #state: ConsumerState = 'running'
   /** Aborts to end the current intake: paused, closing, or another concurrency. */
   #turn = stopController()
-  #wake: (() => void) | undefined
+  readonly #wake = new Wake()
   #drained: (() => void)[] = []
   #pausing: (() => void)[] = []
   /** Intakes that are not closed yet. */
@@ -101,10 +102,14 @@ export class ConsumerLoop<T> implements Consumer {
     this.#trouble = new Trouble(`consumer ${this.name} of queue "${this.queue}"`, options.onError)
     this.#exactlyOnce = exactlyOnce(context, resolved, handler, options.inbox, this.#trouble)
     const inner = this.#exactlyOnce?.handler ?? (handler as Handler<T>)
+    const middleware = [...resolved.middleware, ...(options.middleware ?? [])]
     this.#attempting = {
       consumer: this.name,
-      run: compose([...resolved.middleware, ...(options.middleware ?? [])], inner),
+      run: compose(middleware, inner),
+      hold: holding(middleware),
+      waiting: new Set(),
       handlerTimeoutMs,
+      ackFirst: resolved.definition.guarantee === 'at-most-once' ? this.#ackFirst : undefined,
       unbegun: (message) => this.#exactlyOnce?.unbegun(message) === true,
     }
     if (context.driver.capabilities.lease === 'connection')
@@ -150,7 +155,7 @@ export class ConsumerLoop<T> implements Consumer {
   resume(): void {
     if (this.#state !== 'paused') return
     this.#state = 'running'
-    this.#wake?.()
+    this.#wake.call()
   }
 
   close(options: { readonly timeout?: Duration } = {}): Promise<void> {
@@ -162,7 +167,7 @@ export class ConsumerLoop<T> implements Consumer {
     this.#state = 'closing'
     this.#stop.abort()
     this.#turn.abort()
-    this.#wake?.()
+    this.#wake.call()
     let cancel: CancelTimer = () => {}
     const deadline = new Promise<void>((resolve) => {
       cancel = this.#context.clock.after(timeoutMs, () => {
@@ -205,7 +210,7 @@ export class ConsumerLoop<T> implements Consumer {
       for (const resolve of this.#pausing.splice(0)) resolve()
       if (this.#state === 'paused') {
         this.#parked = true
-        await this.#woken()
+        await this.#wake.wait(this.#turn.signal)
         this.#parked = false
         continue
       }
@@ -215,7 +220,7 @@ export class ConsumerLoop<T> implements Consumer {
       // Handlers of the intake before hold their places: fetching for them too would take from other consumers.
       const room = this.#concurrency + this.#prefetch - this.#running.size
       if (room <= 0) {
-        await this.#woken()
+        await this.#wake.wait(this.#turn.signal)
         continue
       }
       const most = room + spare(this.#resolved.spec.order, this.#retries !== undefined, this.#concurrency)
@@ -271,7 +276,7 @@ export class ConsumerLoop<T> implements Consumer {
       const free = this.#concurrency + this.#prefetch - this.#running.size - this.#turns.ready
       const room = Math.min(free, most - intake.held.size, receiveBatch)
       if (room <= 0) {
-        await this.#woken()
+        await this.#wake.wait(this.#turn.signal)
         continue
       }
       this.#turns.receiving()
@@ -289,7 +294,12 @@ export class ConsumerLoop<T> implements Consumer {
   /** Unstarted deliveries go back at once; running ones are settled through the intake they came by. */
   async #giveUp(intake: Intake): Promise<void> {
     this.#current = undefined
-    await Promise.all(this.#turns.drain().map((held) => this.#release(held)))
+    const unbegun = [...this.#attempting.waiting].filter((held) => held.intake === intake)
+    for (const held of unbegun) held.abort(new MsgloopError('CLOSED', 'it is given back before it began'))
+    await Promise.all([
+      ...unbegun.map((held) => this.#end(held, RELEASE, readBook(held.delivery))),
+      ...this.#turns.drain().map((held) => this.#release(held)),
+    ])
     const closed = intake.retire().finally(() => this.#intakes.delete(closed))
     this.#intakes.add(closed)
     await intake.stop()
@@ -353,13 +363,18 @@ export class ConsumerLoop<T> implements Consumer {
     if (!this.#running.has(held) || this.#ending.has(held)) return
     this.#ending.add(held)
     const fate = this.#exactlyOnce ? await this.#exactlyOnce.judge(held, judged) : judged
-    const gone = await this.#settler.settle(held, fate, book, durationMs)
+    const gone = held.ackedFirst ?? (await this.#settler.settle(held, fate, book, durationMs))
     this.#ending.delete(held)
     this.#running.delete(held)
     if (gone) this.#retries?.forget(held)
     // Those behind one that was lost went back then: what came since comes after it.
     this.#over(held, gone || held.lost !== undefined)
     this.#goOn()
+  }
+
+  readonly #ackFirst = async (held: Held, book: Book): Promise<boolean> => {
+    held.ackedFirst = await this.#settler.settle(held, ACK, book)
+    return held.ackedFirst
   }
 
   /** It has left our hands. If it is not `gone` it comes again, and those behind it go back to come after it. */
@@ -371,28 +386,15 @@ export class ConsumerLoop<T> implements Consumer {
   #goOn(): void {
     this.#regrow()
     this.#startWaiting()
-    this.#wake?.()
+    this.#wake.call()
     if (this.#running.size === 0) for (const resolve of this.#drained.splice(0)) resolve()
   }
 
   #giveBack(deliveries: readonly Held[]): void {
-    for (const held of deliveries) void this.#release(held).then(() => this.#wake?.())
+    for (const held of deliveries) void this.#release(held).then(() => this.#wake.call())
   }
 
   async #release(held: Held): Promise<void> {
     await this.#settler.settle(held, RELEASE, readBook(held.delivery))
-  }
-
-  #woken(): Promise<void> {
-    return new Promise((resolve) => {
-      const turn = this.#turn.signal
-      const done = (): void => {
-        this.#wake = undefined
-        turn.removeEventListener('abort', done)
-        resolve()
-      }
-      this.#wake = done
-      turn.addEventListener('abort', done, { once: true })
-    })
   }
 }

@@ -12,7 +12,15 @@ import type { Message } from './message.js'
 export type Handler<T, Tx = undefined> = (body: T, message: Message<T>, tx: Tx) => unknown
 
 /** Wraps handlers. Runs in the order given, outermost first; not calling `next` skips the handler. */
-export type Middleware = (message: Message<unknown>, next: () => Promise<unknown>) => Promise<unknown>
+export interface Middleware {
+  (message: Message<unknown>, next: () => Promise<unknown>): Promise<unknown>
+  /**
+   * It may wait before it calls `next`, as `rateLimit` and `circuitBreaker` do: it runs outside all other middleware, an
+   * attempt begins when it calls `next`, and `handlerTimeout` runs from then. Pausing and closing give back what waits;
+   * `message.signal` aborts then.
+   */
+  readonly waits?: boolean
+}
 
 export interface ConsumeOptions<Tx = undefined> {
   /** Most handlers running at once. Default 16. */

@@ -20,7 +20,10 @@ export interface QueueOptions<T> {
   readonly schema?: StandardSchema<unknown, T>
   /** Default `json()`. */
   readonly codec?: Codec<unknown>
-  /** Default `at-least-once`. */
+  /**
+   * `at-most-once`: a message is acked before its handler runs, so no failure and no crash brings it again, and
+   * `send` does not wait for the broker's confirm. `exactly-once` needs an inbox. Default `at-least-once`.
+   */
   readonly guarantee?: Guarantee
   /** Default `exponential({ attempts: 5, from: '500ms', factor: 2, max: '1m', jitter: true })`. */
   readonly retry?: RetryPolicy

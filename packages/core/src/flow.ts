@@ -8,6 +8,8 @@ export type FlowStep =
   | 'received'
   | 'started'
   | 'acked'
+  /** Its handler failed, and nothing comes of it: the message was acked before (`at-most-once`). */
+  | 'failed'
   | 'retried'
   | 'released'
   | 'rejected'

@@ -12,6 +12,8 @@ export class Held {
   leasedAt: number
   /** No renewal may be sent any more: it would undo the settlement. */
   settling = false
+  /** Where it is acked before its handler runs: whether that succeeded. `undefined` until then. */
+  ackedFirst: boolean | undefined
   /** Called once, when it is lost. */
   onLost: (() => void) | undefined
   #ended: MsgloopError | undefined

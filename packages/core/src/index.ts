@@ -1,4 +1,6 @@
 export type { Broker, BrokerOptions, Health } from './broker.js'
+export type { CircuitBreaker, CircuitBreakerOptions, CircuitState } from './circuit-breaker.js'
+export { circuitBreaker } from './circuit-breaker.js'
 export type { Clock } from './clock.js'
 export { systemClock } from './clock.js'
 export type { Codec } from './codec.js'
@@ -45,6 +47,8 @@ export type {
   SendOptions,
   SendResult,
 } from './queue.js'
+export type { RateLimitOptions } from './rate-limit.js'
+export { rateLimit } from './rate-limit.js'
 export type { RetryPolicy } from './retry.js'
 export { custom, exponential, fixed, immediate, linear, RetryAfter } from './retry.js'
 export type { SchemaIssue, SchemaResult, StandardSchema } from './standard-schema.js'

@@ -8,7 +8,7 @@ import { flow } from './flow.js'
 import type { Held } from './held.js'
 import { Incoming } from './incoming.js'
 import type { Judgement } from './judge.js'
-import { acked, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
+import { ACK, acked, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
 import type { Delivery } from './message.js'
 import { receiptFor } from './receipt.js'
 import type { ResolvedQueue } from './resolved-queue.js'
@@ -38,6 +38,7 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
     this.#pages = book
     this.#since = context.clock.now()
     this.#begun = context.clock.elapsed()
+    if (atMostOnce(resolved)) this.#settled = { verb: 'ack', done: Promise.resolve() }
   }
 
   ack(answer?: unknown): Promise<void> {
@@ -138,7 +139,7 @@ async function settle(
 
 /**
  * Makes a delivery of what was received, or dead-letters what no application code may see:
- * expired, unreadable, or handed over too often.
+ * expired, unreadable, or handed over too often. Where it may be seen once at most it is acked first.
  */
 export async function toDelivery<T>(
   context: Context,
@@ -147,10 +148,14 @@ export async function toDelivery<T>(
 ): Promise<ManualDelivery<T> | undefined> {
   const book = context.attempts.read(resolved.definition.name, held.delivery)
   let judged = beforeUserCode(context, resolved, held, book)
+  let shown: ManualDelivery<T> | undefined
   if (!judged) {
     const decoded = await decodeFor(resolved, held.delivery.message)
-    if (decoded.ok) return new ManualDelivery(context, resolved, held, book, decoded.body)
-    judged = deadLetter(context, resolved.definition, book, decoded.reason, decoded)
+    if (decoded.ok) {
+      shown = new ManualDelivery(context, resolved, held, book, decoded.body)
+      if (!atMostOnce(resolved)) return shown
+      judged = ACK
+    } else judged = deadLetter(context, resolved.definition, book, decoded.reason, decoded)
   }
   try {
     await settle(context, resolved, held, judged)
@@ -161,5 +166,10 @@ export async function toDelivery<T>(
   }
   if (flow.hasSubscribers)
     publishSettled(context, held, { queue: resolved.definition.name, consumer: CONSUMER, book, judged })
-  return undefined
+  return shown
+}
+
+/** Whether a delivery is acked before anybody sees it. */
+function atMostOnce({ definition }: ResolvedQueue<unknown>): boolean {
+  return definition.guarantee === 'at-most-once'
 }

@@ -40,7 +40,7 @@ const MAX_TRACESTATE_BYTES = 512
 
 /** What a message is made by: of a queue or a topic. */
 export type Bodies<T> = Pick<QueueDefinition<T>, 'schema' | 'codec'> &
-  Partial<Pick<QueueDefinition<T>, 'order' | 'lanes'>>
+  Partial<Pick<QueueDefinition<T>, 'order' | 'lanes' | 'guarantee'>>
 
 /** What we put on a message ourselves, checked already. */
 export type Addressing = Pick<WireMessage, 'subject'>

@@ -74,6 +74,7 @@ export interface MessageSource<T> {
   /**
    * The manual form: take up to `max` messages and settle each yourself. Of a queue with order by key it gives one
    * of each key at a time; `retry()` is `UNSUPPORTED` there where `capabilities.order` is `process`.
+   * With `guarantee: 'at-most-once'` they are acked already.
    * @throws MsgloopError `UNSUPPORTED` with `guarantee: 'exactly-once'`: an ack by hand is not one with the effects
    */
   receive(options?: ReceiveOptions): Promise<Delivery<T>[]>
@@ -94,7 +95,8 @@ export interface MessageSource<T> {
 /** A queue of one broker. Made by `broker.queue(definition)`; cheap to ask for, the same each time. */
 export interface Queue<T> extends MessageSource<T> {
   /**
-   * Resolves with the message's id once the broker has taken responsibility for it.
+   * Resolves with the message's id once the broker has taken responsibility for it. With `guarantee: 'at-most-once'`
+   * it does when the message is on its way: what fails then is a process warning.
    *
    * @throws MsgloopError with `outcome` `rejected` or `unknown`
    * @example await queue.send({ id: 7 }, { delay: '3d', headers: { tenant: 'a' } })

@@ -40,9 +40,6 @@ export function resolveQueue<T>(
       `queue "${definition.name}": option "${option}" ${why} on ${driverName}`,
     )
   }
-  // Once is the inbox's part, at least once the broker's.
-  const guarantee = definition.guarantee === 'exactly-once' ? 'at-least-once' : definition.guarantee
-  if (!capabilities.guarantees.includes(guarantee)) unsupported('guarantee', `'${guarantee}' is not possible`)
   if (definition.dedupWindowMs > capabilities.dedupWindowMs)
     unsupported(
       'dedup',

@@ -11,17 +11,31 @@ export type Outcome =
 
 const DONE: Outcome = Object.freeze({ ok: true, value: undefined })
 
-/** Wraps a handler in middleware, outermost first. */
+/** Wraps a handler in middleware, outermost first, but for what waits before it. */
 export function compose<T>(
   middleware: readonly Middleware[],
   handler: Handler<T>,
 ): (message: Message<T>) => unknown {
   let run = (message: Message<T>): unknown => handler(message.body, message, undefined)
-  for (const wrapper of [...middleware].reverse()) {
+  for (const wrapper of middleware.filter(({ waits }) => !waits).reverse()) {
     const inner = run
     run = (message) => wrapper(message, async () => await inner(message))
   }
   return run
+}
+
+/** All middleware that waits, as one. */
+export function holding(middleware: readonly Middleware[]): Middleware | undefined {
+  const waiting = middleware.filter(({ waits }) => waits)
+  if (waiting.length === 0) return undefined
+  return (message, begin) => {
+    let run = begin
+    for (const wrapper of [...waiting].reverse()) {
+      const inner = run
+      run = () => wrapper(message, inner)
+    }
+    return run()
+  }
 }
 
 /**

@@ -29,6 +29,8 @@ interface Item {
   remade: boolean
   lastError: MsgloopError | undefined
   forget: (() => void) | undefined
+  /** Called when it is handed to the driver. */
+  readonly underway: (() => void) | undefined
 }
 
 /** One attempt to open a sender. */
@@ -67,8 +69,12 @@ export class SenderLink {
     this.#signals = new DeadlineSignals(context.clock, timeoutMs)
   }
 
-  /** Resolves when the broker has taken responsibility. @throws MsgloopError with `outcome` */
-  send(outgoing: Outgoing, signal?: AbortSignal): Promise<void> {
+  /**
+   * Resolves when the broker has taken responsibility. `underway` is called before, when it is on its way; `signal`
+   * ends nothing after that.
+   * @throws MsgloopError with `outcome`
+   */
+  send(outgoing: Outgoing, signal?: AbortSignal, underway?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#stop.signal.aborted) return reject(closed('the broker'))
       const item: Item = {
@@ -82,6 +88,7 @@ export class SenderLink {
         remade: false,
         lastError: undefined,
         forget: undefined,
+        underway,
       }
       if (signal) {
         const abort = (): void => this.#fail(item, this.#aborted(item, signal))
@@ -157,6 +164,10 @@ export class SenderLink {
         this.#queued--
         this.#underway.add(item)
         batch.push(item)
+        if (item.underway) {
+          item.forget?.()
+          item.underway()
+        }
       }
       this.#queue.shift()
     }

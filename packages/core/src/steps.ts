@@ -60,3 +60,22 @@ export function publishSettled(context: Context, { delivery }: Held, ending: End
     ...('error' in judged && { error: judged.error }),
   })
 }
+
+/** A run that failed after its message was acked. */
+export function publishFailed(
+  context: Context,
+  { delivery }: Held,
+  failed: Omit<Ending, 'judged'> & { readonly error: unknown },
+): void {
+  const { queue, consumer, book, durationMs, error } = failed
+  const { attempt, deliveries } = book
+  publishStep(context, delivery.message, {
+    step: 'failed',
+    queue,
+    consumer,
+    attempt,
+    deliveries,
+    ...(durationMs !== undefined && { durationMs }),
+    error,
+  })
+}

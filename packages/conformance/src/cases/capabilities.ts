@@ -55,7 +55,6 @@ export const capabilityCases: readonly Case[] = [
       between('limits.bodyBytes', limits.bodyBytes, 256 * 1_024, Number.POSITIVE_INFINITY)
       between('limits.delayResolutionMs', limits.delayResolutionMs, 1, 1_000)
       between('limits.leaseMs', limits.leaseMs, 60_000, Number.POSITIVE_INFINITY)
-      assert.ok(capabilities.guarantees.includes('at-least-once'), 'at-least-once is the least')
       for (const flag of ['releaseCounts', 'purgesDelayed', 'topics', 'replies'] as const)
         assert.equal(typeof capabilities[flag], 'boolean', flag)
     },
@@ -155,19 +154,6 @@ export const capabilityCases: readonly Case[] = [
       await receiver.stop()
       await receiver.close()
       await receiver.close()
-    },
-  },
-  {
-    id: 'C1-guarantees-refused',
-    clauses: ['C1', 'S4'],
-    name: 'a guarantee that the broker does not give is refused as UNSUPPORTED before any I/O',
-    async run(t) {
-      const { watch, calls } = witness()
-      const broker = await t.broker({ wrap: watch })
-      const guarantees = ['at-most-once'] as const
-      for (const guarantee of guarantees.filter((each) => !t.capabilities.guarantees.includes(each)))
-        await refused(guarantee, () => broker.queue(t.define({ guarantee })), 'UNSUPPORTED')
-      assert.deepEqual(calls, [])
     },
   },
   {

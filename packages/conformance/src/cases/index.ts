@@ -1,4 +1,5 @@
 import type { Case } from '../case.js'
+import { atMostOnceCases } from './at-most-once.js'
 import { capabilityCases } from './capabilities.js'
 import { closeCases } from './close.js'
 import { crashCases } from './crash.js'
@@ -77,6 +78,7 @@ export const cases: readonly Case[] = [
   ...orderCases,
   ...orderUnderChangeCases,
   ...laneCases,
+  ...atMostOnceCases,
   ...closeCases,
   ...lifecycleCases,
   ...networkCases,

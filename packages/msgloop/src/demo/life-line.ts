@@ -52,6 +52,8 @@ function piece(step: Step, killed: boolean): Piece | undefined {
         killed && step.deliveries !== undefined && step.deliveries > 1 ? `, delivery ${step.deliveries}` : ''
       return { text: `${who} ✓ ${ms(step.durationMs)}${again}`, colour: 'green' }
     }
+    case 'failed':
+      return { text: `${who} ✗ ${reason(step)}, not retried`, colour: 'red' }
     case 'retried':
       return { text: `${who} ✗ ${reason(step)}, retry in ${ms(step.delayMs)}`, colour: 'yellow' }
     case 'dead-lettered':
