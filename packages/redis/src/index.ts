@@ -1,1 +1,2 @@
-export {}
+export type { RedisInboxOptions, RedisRun } from './inbox.js'
+export { redisInbox } from './inbox.js'
