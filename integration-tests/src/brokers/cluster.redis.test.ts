@@ -170,6 +170,121 @@ describe('a real Redis Cluster of three masters', () => {
     await expect.poll(async () => queue.stats(), FACT).toMatchObject({ ready: 0, inFlight: 0, delayed: 0 })
   })
 
+  test('a topic is on one node with its subscriptions, and topics spread; what fails comes back to its subscription alone', async () => {
+    const used = new Set<number>()
+    for (let n = 0; used.size < 3; n++) {
+      const topic = broker.topic<number>(`${name}-${n}`)
+      const node = await cluster.nodeOf(`{${topic.name}}`)
+      const [sound, failing] = ['sound', 'failing'].map((each) =>
+        topic.subscription(each, { retry: immediate({ attempts: 1 }) }),
+      )
+      if (!sound || !failing) throw new Error('there are two')
+      for (const each of [sound, failing]) await each.create()
+      const seen: number[] = []
+      sound.consume((body) => void seen.push(body))
+      let fails = true
+      const mended: number[] = []
+      failing.consume(
+        (body) => {
+          if (fails) throw new Error('dead')
+          mended.push(body)
+        },
+        { onError: () => {} },
+      )
+      await topic.publishBatch(Array.from({ length: 20 }, (_, body) => ({ subject: 'a.b', body })))
+      await expect.poll(() => seen.length, FACT).toBe(20)
+      await expect.poll(async () => (await failing.stats()).dead, FACT).toBe(20)
+      for (const [other, { client }] of cluster.nodes.entries()) {
+        const keys = await client.keys(`*{${topic.name}}*`)
+        if (other === node) expect(keys.length).toBeGreaterThan(4)
+        else expect(keys).toEqual([])
+      }
+      fails = false
+      expect(await failing.deadLetters.replay()).toMatchObject({ replayed: 20, failed: 0 })
+      await expect.poll(() => mended.length, FACT).toBe(20)
+      expect([new Set(mended).size, seen.length, (await failing.stats()).dead]).toEqual([20, 20, 0])
+      used.add(node)
+    }
+  })
+
+  test('publishing goes on while the slot of the topic moves: each subscription gets what was confirmed, once', async () => {
+    const topic = broker.topic<number>(name)
+    const seen = await Promise.all(
+      ['one', 'two'].map(async (each) => {
+        const subscription = topic.subscription(each)
+        await subscription.create()
+        const got: number[] = []
+        subscription.consume((body) => void got.push(body), { onError: () => {} })
+        return got
+      }),
+    )
+    const at = await cluster.nodeOf(`{${name}}`)
+    let moving = true
+    const moved = cluster.moveSlotOf(`{${name}}`, (at + 1) % 3).finally(() => {
+      moving = false
+    })
+    const sent: number[] = []
+    for (let n = 0; moving || n < 200; n++) {
+      await topic.publish('a', n)
+      sent.push(n)
+    }
+    await moved
+    for (const got of seen) {
+      await expect.poll(() => got.length, FACT).toBe(sent.length)
+      expect(new Set(got).size).toBe(sent.length)
+    }
+  })
+
+  test('requests to queues on every node are answered, a hundred at once', async () => {
+    const asking = createBroker(redisStreams({ url: cluster.url() }))
+    for (const node of [0, 1, 2]) {
+      const definition = defineQueue<number>(await nameOn(node))
+      broker.queue(definition).consume((body) => body * 2)
+      const queue = asking.queue(definition)
+      const answers = await Promise.all(Array.from({ length: 100 }, (_, n) => queue.request(n)))
+      expect(answers).toEqual(Array.from({ length: 100 }, (_, n) => 2 * n))
+    }
+    await asking.close()
+  })
+
+  test('each key stays in order while the slot of its queue moves, with retries, and dead letters on another node', async () => {
+    const definition = defineQueue<number>(await nameOn(0), {
+      order: 'key',
+      lease: '2s',
+      deadLetter: await nameOn(1),
+      retry: fixed({ attempts: 3, delay: '50ms' }),
+    })
+    const done = new Map<string, number[]>()
+    const brokers = [0, 1].map(() => createBroker(redisStreams({ url: cluster.url() })))
+    for (const each of brokers)
+      each.queue(definition).consume(
+        (body, { key = '', attempt }) => {
+          if (body % 9 === 0 && attempt < 3) throw new Error('again')
+          if (body % 10 === 7) throw new Error('dead')
+          done.set(key, [...(done.get(key) ?? []), body])
+        },
+        { onError: () => {} },
+      )
+    const queue = broker.queue(definition)
+    let moving = true
+    const moves = (async () => {
+      for (const to of [1, 2, 0]) await cluster.moveSlotOf(streamOf(definition.name), to)
+      moving = false
+    })()
+    let count = 0
+    for (; moving || count < 50; count++)
+      await Promise.all(['a', 'b', 'c', 'd', 'e'].map((key) => queue.send(count, { key })))
+    await moves
+    const expected = Array.from({ length: count }, (_, n) => n).filter((n) => n % 10 !== 7)
+    for (const key of ['a', 'b', 'c', 'd', 'e']) {
+      await expect.poll(() => done.get(key)?.length, FACT).toBe(expected.length)
+      expect(done.get(key), key).toEqual(expected)
+    }
+    await expect.poll(() => queue.stats(), FACT).toMatchObject({ ready: 0, inFlight: 0, delayed: 0 })
+    expect((await queue.stats()).dead).toBe(5 * (count - expected.length))
+    for (const each of brokers) await each.close()
+  })
+
   test('a URL for one server is refused as INVALID, and says which to give', async () => {
     const [node] = cluster.nodes
     const single = createBroker(redisStreams({ url: `redis://${node?.host}:${node?.port}` }))
