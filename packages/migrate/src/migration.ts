@@ -2,8 +2,8 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Duration, MsgloopError, milliseconds, type QueueDefinition } from '@msgloop/core'
 import { type Driver, sleep } from '@msgloop/core/driver'
+import { Pace } from '@msgloop/core/engine'
 import { Ledger } from './ledger.js'
-import { Pace } from './pace.js'
 import type { Phase } from './phase.js'
 import { type MigrationPlan, makePlan, type PlanOptions } from './plan.js'
 import { Relay } from './relay.js'
@@ -199,7 +199,7 @@ export class Migration {
     const ledger = await openLedger(folder)
     const stop = new AbortController()
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal
-    const pace = new Pace(to.context, options.rate)
+    const pace = new Pace(to.context.clock, options.rate)
     let errors = 0
     const onTrouble = (error: unknown): void => {
       errors++

@@ -3,6 +3,7 @@ import { type QueueSpec, sleep } from '@msgloop/core/driver'
 import {
   type Held,
   Intake,
+  type Pace,
   type ResolvedQueue,
   reconnectDelayMs,
   SenderLink,
@@ -12,7 +13,6 @@ import { carry } from './carry.js'
 import { fingerprint } from './digest.js'
 import type { Ledger } from './ledger.js'
 import { misfit } from './misfit.js'
-import type { Pace } from './pace.js'
 import type { Side } from './side.js'
 
 /** Copies under way at once; a quorum queue gives no consumer more than 2000. */
