@@ -1,3 +1,4 @@
+export type { Batch, BatchConsumeOptions, BatchHandler } from './batch-handler.js'
 export type { Broker, BrokerOptions, Health } from './broker.js'
 export type { CircuitBreaker, CircuitBreakerOptions, CircuitState } from './circuit-breaker.js'
 export { circuitBreaker } from './circuit-breaker.js'

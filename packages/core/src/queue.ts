@@ -1,3 +1,4 @@
+import type { BatchConsumeOptions, BatchHandler } from './batch-handler.js'
 import type { ConsumeOptions, Consumer, Handler } from './consumer.js'
 import type { DeadLetters } from './dead-letters.js'
 import type { Drift, Lane, QueueStats } from './driver.js'
@@ -71,6 +72,19 @@ export interface MessageSource<T> {
    * @example queue.consume((order, message, tx) => bill(tx, order), { inbox: postgresInbox(pool) })
    */
   consume<Tx = undefined>(handler: Handler<T, Tx>, options?: ConsumeOptions<Tx>): Consumer
+  /**
+   * Feeds `handler` with several messages at once, and an outcome for each. A batch begins when it is full or its first
+   * message has waited for `wait`; that is no attempt yet. What no handler may see is in no batch; of a queue with order by
+   * key a batch has one message of each key.
+   *
+   * @throws MsgloopError `UNSUPPORTED` with `guarantee: 'exactly-once'`
+   * @example
+   * queue.consumeBatch(async (messages, batch) => {
+   *   const refused = await table.insert(messages.map(({ body }) => body), { signal: batch.signal })
+   *   for (const { index, error } of refused) batch.fail(messages[index], error)
+   * }, { size: 100, wait: '200ms' })
+   */
+  consumeBatch(handler: BatchHandler<T>, options: BatchConsumeOptions): Consumer
   /**
    * The manual form: take up to `max` messages and settle each yourself. Of a queue with order by key it gives one
    * of each key at a time; `retry()` is `UNSUPPORTED` there where `capabilities.order` is `process`.

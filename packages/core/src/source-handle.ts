@@ -1,4 +1,6 @@
 import { adminCall } from './admin-call.js'
+import { BatchConsumer } from './batch-consumer.js'
+import type { BatchConsumeOptions, BatchHandler } from './batch-handler.js'
 import type { ConsumeOptions, Consumer, Handler } from './consumer.js'
 import { ConsumerLoop } from './consumer-loop.js'
 import type { Context } from './context.js'
@@ -44,6 +46,16 @@ export class SourceHandle<T> implements MessageSource<T> {
     this.#context.assertOpen()
     const { consumers } = this.#parts
     const consumer: Consumer = new ConsumerLoop(this.#context, this.#resolved, handler, options, () =>
+      consumers.delete(consumer),
+    )
+    consumers.add(consumer)
+    return consumer
+  }
+
+  consumeBatch(handler: BatchHandler<T>, options: BatchConsumeOptions): Consumer {
+    this.#context.assertOpen()
+    const { consumers } = this.#parts
+    const consumer: Consumer = new BatchConsumer(this.#context, this.#resolved, handler, options, () =>
       consumers.delete(consumer),
     )
     consumers.add(consumer)

@@ -1,4 +1,6 @@
 import {
+  type BatchConsumeOptions,
+  type BatchHandler,
   type ConsumeOptions,
   type Consumer,
   type DeadLetters,
@@ -49,11 +51,27 @@ export class MigratingSource<T, S extends MessageSource<T>> implements MessageSo
     const inTurn = oneAtATime()
     const run: Handler<T, Tx> =
       concurrency === 1 ? (body, message, tx) => inTurn(() => handler(body, message, tx)) : handler
+    return this.#onBothSides(concurrency, (side, share) =>
+      side.consume(run, { ...options, concurrency: share }),
+    )
+  }
+
+  consumeBatch(handler: BatchHandler<T>, options: BatchConsumeOptions): Consumer {
+    const concurrency = options.concurrency ?? 1
+    const inTurn = oneAtATime()
+    const run: BatchHandler<T> =
+      concurrency === 1 ? (messages, batch) => inTurn(() => handler(messages, batch)) : handler
+    return this.#onBothSides(concurrency, (side, share) =>
+      side.consumeBatch(run, { ...options, concurrency: share }),
+    )
+  }
+
+  #onBothSides(concurrency: number, open: (side: S, share: number) => Consumer): Consumer {
     const consumer: MigratingConsumer = new MigratingConsumer(
       this.name,
       concurrency,
       this.route,
-      (side, share) => this.sides[side].consume(run, { ...options, concurrency: share }),
+      (side, share) => open(this.sides[side], share),
       () => this.#consumers.delete(consumer),
     )
     this.#consumers.add(consumer)

@@ -1,11 +1,17 @@
 export type {
   AttemptRecord,
+  Batch,
+  BatchConsumeOptions,
+  BatchHandler,
   BatchItem,
   Broker,
   BrokerOptions,
   BrokerTopology,
   CanaryResult,
   Capabilities,
+  CircuitBreaker,
+  CircuitBreakerOptions,
+  CircuitState,
   Clock,
   Codec,
   ConsumeOptions,
@@ -49,6 +55,7 @@ export type {
   QueueDefinition,
   QueueOptions,
   QueueStats,
+  RateLimitOptions,
   ReceiveOptions,
   ReplayOptions,
   ReplayProgress,
@@ -72,6 +79,7 @@ export type {
 } from '@msgloop/core'
 export {
   bytes,
+  circuitBreaker,
   createBroker,
   custom,
   defineQueue,
@@ -89,6 +97,7 @@ export {
   onFlow,
   Reject,
   RetryAfter,
+  rateLimit,
   systemClock,
   text,
 } from '@msgloop/core'

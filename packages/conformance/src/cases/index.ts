@@ -1,5 +1,6 @@
 import type { Case } from '../case.js'
 import { atMostOnceCases } from './at-most-once.js'
+import { batchCases } from './batches.js'
 import { capabilityCases } from './capabilities.js'
 import { closeCases } from './close.js'
 import { crashCases } from './crash.js'
@@ -79,6 +80,7 @@ export const cases: readonly Case[] = [
   ...orderUnderChangeCases,
   ...laneCases,
   ...atMostOnceCases,
+  ...batchCases,
   ...closeCases,
   ...lifecycleCases,
   ...networkCases,
