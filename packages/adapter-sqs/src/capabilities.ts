@@ -14,10 +14,17 @@ const ATTRIBUTES_BYTES = 128 * KIB
 /** A body that is no text travels as base64: four bytes for three. */
 const BODY_BYTES = ((REQUEST_BYTES - ATTRIBUTES_BYTES) / 4) * 3
 
+/** What SNS takes, of one message and of one batch, counted alike. */
+export const PUBLISH_BYTES = 256 * KIB
+
+/** Beside a body there are no dead-letter record and no history yet. */
+const TOPIC_BODY_BYTES = ((PUBLISH_BYTES - 64 * KIB) / 4) * 3
+
 /** Of a target with SNS; without one there are no topics. */
 export const capabilities: Capabilities = Object.freeze({
   limits: Object.freeze({
     bodyBytes: BODY_BYTES,
+    topicBodyBytes: TOPIC_BODY_BYTES,
     /** All of them are in one attribute. */
     headerCount: 64,
     headerBytes: 8 * KIB,

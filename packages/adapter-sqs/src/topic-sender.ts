@@ -1,14 +1,12 @@
 import type { PublishBatchRequestEntry } from '@aws-sdk/client-sns'
 import { DriverError, type Failure, type Outgoing, type Sender } from '@msgloop/core/driver'
 import { type Indexed, inRequests } from './batch.js'
+import { PUBLISH_BYTES } from './capabilities.js'
 import { isMissing } from './errors.js'
 import type { Sns } from './sns.js'
 import type { Topics } from './topics.js'
 import { Turns } from './turns.js'
 import { type Encoded, encode } from './wire.js'
-
-/** Of one message, and of one batch: bodies, and names, types and values of attributes. */
-export const PUBLISH_BYTES = 256 * 1_024
 
 /** A topic is a FIFO topic, so that subscriptions can be ordered by key. */
 const TOPIC = { keyed: true, unique: false }

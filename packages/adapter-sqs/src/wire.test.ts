@@ -1,7 +1,7 @@
 import type { Message } from '@aws-sdk/client-sqs'
 import type { WireMessage } from '@msgloop/core/driver'
 import { describe, expect, test } from 'vitest'
-import { capabilities, REQUEST_BYTES } from './capabilities.js'
+import { capabilities, PUBLISH_BYTES, REQUEST_BYTES } from './capabilities.js'
 import { booksOf, copyOf, deathOf, decode, type Encoded, encode } from './wire.js'
 
 const ID = '0190163d-8694-739b-aea5-966c26f8ad91'
@@ -119,6 +119,31 @@ describe('a message on the wire', () => {
     const copy = copyOf(native, { books, delayMs: 0, keepsExpiry: true, fifo: undefined })
     expect(copy.bytes).toBeLessThan(REQUEST_BYTES)
   })
+})
+
+test('a message for a topic fits at its largest, with headers and fields that grow most in JSON', () => {
+  const { topicBodyBytes = 0, headerBytes } = capabilities.limits
+  const most = '\u0001'.repeat(255)
+  const encoded = encode(
+    message({
+      body: Buffer.alloc(topicBodyBytes, 0xff),
+      headers: { h: '\u0001'.repeat(headerBytes - 1) },
+      id: most,
+      contentType: most,
+      type: most,
+      correlationId: most,
+      causationId: most,
+      schemaVersion: most,
+      key: most,
+      traceparent: most,
+      tracestate: most,
+      subject: 's'.repeat(127),
+      replyTo: 'r'.repeat(200),
+    }),
+    0,
+    UNIQUE,
+  )
+  expect(encoded.bytes).toBeLessThan(PUBLISH_BYTES)
 })
 
 describe('a delay', () => {

@@ -3,6 +3,8 @@ import type { QueueStats } from './driver.js'
 /** Numbers of the broker. Each equals the measured limit. */
 export interface Limits {
   readonly bodyBytes: number
+  /** Of a message for a topic, where that is less than `bodyBytes`. */
+  readonly topicBodyBytes?: number
   /** User headers of one message. */
   readonly headerCount: number
   /** UTF-8 bytes of all names and values of user headers. */

@@ -93,8 +93,9 @@ function encode<T>(
   const bytes = definition.codec.encode(body)
   if (!(bytes instanceof Uint8Array))
     throw new MsgloopError('INVALID', `${at}: its codec did not make a Uint8Array`)
-  if (bytes.byteLength > limits.bodyBytes)
-    throw tooLarge(at, `the body has ${bytes.byteLength} bytes`, `${limits.bodyBytes}`)
+  // Only what goes to a topic has a subject.
+  const most = (subject !== undefined && limits.topicBodyBytes) || limits.bodyBytes
+  if (bytes.byteLength > most) throw tooLarge(at, `the body has ${bytes.byteLength} bytes`, `${most}`)
   const now = context.clock.now()
   if (options === NONE)
     return {

@@ -53,6 +53,12 @@ export const capabilityCases: readonly Case[] = [
       for (const name of ['sendLingerMs', 'settleLingerMs'] as const)
         between(`limits.${name}`, limits[name], 0, 1_000)
       between('limits.bodyBytes', limits.bodyBytes, 256 * 1_024, Number.POSITIVE_INFINITY)
+      between(
+        'limits.topicBodyBytes',
+        limits.topicBodyBytes ?? limits.bodyBytes,
+        128 * 1_024,
+        limits.bodyBytes,
+      )
       between('limits.delayResolutionMs', limits.delayResolutionMs, 1, 1_000)
       between('limits.leaseMs', limits.leaseMs, 60_000, Number.POSITIVE_INFINITY)
       for (const flag of ['releaseCounts', 'purgesDelayed', 'topics', 'replies'] as const)

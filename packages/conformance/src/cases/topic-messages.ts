@@ -19,8 +19,8 @@ export const topicMessageCases: readonly Case[] = [
     async run(t) {
       const topic = await t.topic<Uint8Array>({ codec: bytes() })
       const runs = t.consume(await t.subscribe(topic), undefined, { concurrency: 1 })
-      const { bodyBytes } = t.capabilities.limits
-      const bodies = [0, 1, 1_000, 100_000, Math.min(bodyBytes, 1_048_576)].map((size) =>
+      const { bodyBytes, topicBodyBytes = bodyBytes } = t.capabilities.limits
+      const bodies = [0, 1, 1_000, 100_000, Math.min(topicBodyBytes, 1_048_576)].map((size) =>
         randomBytes(t.random, size),
       )
       const headers = Object.fromEntries(Array.from({ length: 8 }, (_, n) => [`X-${n}`, 'ä€🎉'.repeat(20)]))
@@ -60,13 +60,13 @@ export const topicMessageCases: readonly Case[] = [
         ? `the limit is ${capabilities.limits.bodyBytes} bytes; too much for an ordinary run`
         : undefined),
     async run(t) {
-      const { bodyBytes, headerBytes } = t.capabilities.limits
+      const { bodyBytes, headerBytes, topicBodyBytes = bodyBytes } = t.capabilities.limits
       const topic = await t.topic<Uint8Array>({ codec: bytes() })
       const subscription = await t.subscribe(topic)
-      const body = new Uint8Array(bodyBytes).fill(0xfe)
+      const body = new Uint8Array(topicBodyBytes).fill(0xfe)
       const headers = { a: 'x'.repeat(headerBytes - 1) }
       const subject = `${'s'.repeat(63)}.${'t'.repeat(63)}`
-      const tooMuch = new Uint8Array(bodyBytes + 1)
+      const tooMuch = new Uint8Array(topicBodyBytes + 1)
       await refused('a byte more', () => topic.publish(subject, tooMuch), 'TOO_LARGE', 'rejected')
       await topic.publish(subject, body, { headers })
       const [delivery] = await subscription.receive({ wait: '30s' })
