@@ -47,7 +47,10 @@ export class RabbitmqAdmin implements Admin {
       }, signal)
     } catch (error) {
       const found = inequivalence(error)
-      throw found && declaring ? driftError(declaring, found, error) : error
+      if (!found || !declaring) throw error
+      // What was declared took the room in which the broker tells what is there.
+      const [told] = found.cut ? await compare(session, declaring, signal) : []
+      throw driftError(told ?? driftOf(declaring, found), error)
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Failure, Verdict } from '@msgloop/core/driver'
-import { classify, untilAborted } from './errors.js'
+import { classify, unsent, untilAborted } from './errors.js'
 import { queueFor } from './partitions.js'
 import type { Publisher } from './publisher.js'
 import { prepare, publishTo } from './sender.js'
@@ -78,7 +78,7 @@ function publish(
       write(channel, index, confirmed) {
         const copy = at(index)
         const delayMs = delayOf(copy)
-        if (delayMs > 0 && unprepared !== undefined) throw unprepared
+        if (delayMs > 0 && unprepared !== undefined) throw unsent(unprepared)
         const { content } = copy.token.message
         return publishTo(channel, queueOf(copy), delayMs, content, properties[index] ?? {}, confirmed)
       },

@@ -82,6 +82,13 @@ export function lostError(what: string, cause: unknown): DriverError {
   return new DriverError('CONNECTION_LOST', `${what} was lost${why}`, { retryable: true, cause })
 }
 
+/** The same for what certainly was not sent. */
+export function unsent(error: unknown): DriverError {
+  const { code, retryable } = classify(error)
+  const message = error instanceof Error ? error.message : String(error)
+  return new DriverError(code, message, { retryable, outcome: 'rejected', cause: error })
+}
+
 /** Rejects with `ABORTED` when `signal` aborts first; a result that comes later goes to `late`. */
 export function untilAborted<T>(
   work: Promise<T>,

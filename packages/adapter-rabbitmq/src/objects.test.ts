@@ -65,12 +65,12 @@ describe('a refused declaration', () => {
   })
 
   test('whose text the broker cut still names the field, which is then left out to make the text shorter', () => {
-    for (const text of [
-      `'x-overflow' for queue 'q' in vhost '/': rec...`,
-      `'x-overflow' … but current is the value 'rej...`,
-    ]) {
+    for (const [text, actual] of [
+      [`'x-overflow' for queue 'q' in vhost '/': rec...`, 'something else'],
+      [`'x-overflow' … but current is the value 'rej...`, 'rej…'],
+    ] as const) {
       const found = inequivalence(refused(text))
-      expect(found).toEqual({ field: 'x-overflow', actual: 'something else' })
+      expect(found).toEqual({ field: 'x-overflow', actual, cut: true })
       const { 'x-overflow': _, ...shorter } = settings
       expect(found && adopt(settings, found)).toEqual(shorter)
       expect(found && adopt(shorter, found)).toBeUndefined()
@@ -78,7 +78,7 @@ describe('a refused declaration', () => {
   })
 
   test('says what differs and what to do', () => {
-    const error = driftError(orders, { field: 'x-delivery-limit', actual: '7' }, undefined)
+    const error = driftError(driftOf(orders, { field: 'x-delivery-limit', actual: '7' }), undefined)
     expect(error.code).toBe('DRIFT')
     expect(error.message).toMatch(
       /queue "orders".*x-delivery-limit is 7, wanted 100.*topology: 'verify' or 'none'/,

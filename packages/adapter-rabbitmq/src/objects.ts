@@ -63,11 +63,13 @@ export interface Inequivalence {
   readonly actual: string
   /** Absent where it is the same as that of the value declared. */
   readonly type?: string
+  /** The broker cuts its text at 255 bytes: `actual` is a part of it. */
+  readonly cut?: true
 }
 
 /** The actual value where the broker has none set. */
 const NONE = 'none'
-/** The broker cuts its text at 255 bytes. */
+/** The actual value where the text was cut before it. */
 const UNTOLD = 'something else'
 
 /** Reads `inequivalent arg 'x' for queue 'q' in vhost '/': received … but current is …`. */
@@ -78,26 +80,27 @@ export function inequivalence(error: unknown): Inequivalence | undefined {
   const current = / but current is (.*?)"?$/s.exec(message)?.[1] ?? ''
   if (current === NONE) return { field, actual: NONE }
   const [, actual, type] = /^(?:the value )?'(.*?)'(?: of type '(\w+)')?$/s.exec(current) ?? []
-  return { field, actual: actual ?? UNTOLD, ...(type === undefined ? {} : { type }) }
+  if (actual !== undefined) return { field, actual, ...(type === undefined ? {} : { type }) }
+  const [, part] = /^(?:the value )?'(.+)\.\.\.$/s.exec(current) ?? []
+  return { field, actual: part === undefined ? UNTOLD : `${part}…`, cut: true }
 }
 
 /**
  * The settings an object would have to be declared with not to differ in this field; `undefined` if untold.
  * Left out where the text was cut: that makes it shorter, and the broker may tell the value at the second try.
  */
-export function adopt(settings: Settings, { field, actual, type }: Inequivalence): Settings | undefined {
+export function adopt(settings: Settings, { field, actual, type, cut }: Inequivalence): Settings | undefined {
   const { [field]: declared, ...others } = settings
-  if (actual === UNTOLD) return declared === undefined ? undefined : others
+  if (cut) return declared === undefined ? undefined : others
   if (actual === NONE) return others
   if (actual === 'true' || actual === 'false') return { ...others, [field]: actual === 'true' }
   const isText = type === undefined ? typeof declared === 'string' : type.endsWith('str')
   return { ...others, [field]: isText ? actual : Number(actual) }
 }
 
-export function driftError(object: BrokerObject, found: Inequivalence, cause: unknown): DriverError {
-  const { field, actual, expected } = driftOf(object, found)
+export function driftError({ object, field, expected, actual }: Drift, cause: unknown): DriverError {
   const message =
-    `${object.label} exists with other settings: ${field} is ${actual}, wanted ${expected}; ` +
+    `${object} exists with other settings: ${field} is ${actual}, wanted ${expected}; ` +
     `connect with topology: 'verify' or 'none' to adopt it as it is`
   return new DriverError('DRIFT', message, { cause })
 }

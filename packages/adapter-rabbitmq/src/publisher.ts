@@ -1,7 +1,7 @@
 import { DriverError, type Failure } from '@msgloop/core/driver'
 import type { ConfirmChannel } from 'amqplib'
 import type { Session } from './connection.js'
-import { classify, lostError } from './errors.js'
+import { classify, lostError, unsent } from './errors.js'
 
 /** Some publishes that succeed or fail one by one. */
 export interface Publishing {
@@ -213,13 +213,6 @@ export class Publisher {
 }
 
 const isClosed = (error: unknown): boolean => error instanceof Error && error.name === 'IllegalOperationError'
-
-const unsent = (error: DriverError): DriverError =>
-  new DriverError(error.code, error.message, {
-    retryable: error.retryable,
-    outcome: 'rejected',
-    cause: error.cause,
-  })
 
 /** What a queue says that is full and has `reject-publish`. It was the only queue asked, so no other has it. */
 const refused = (): DriverError =>

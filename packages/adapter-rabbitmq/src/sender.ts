@@ -2,6 +2,7 @@ import type { Failure, Outgoing, QueueSpec, Sender, WireMessage } from '@msgloop
 import type { ConfirmChannel, Options } from 'amqplib'
 import { briefly, type Session } from './connection.js'
 import { delayKey, entryLevel, levelName, stepsOf } from './delay.js'
+import { unsent } from './errors.js'
 import { queueFor, queuesOf } from './partitions.js'
 import { Publisher } from './publisher.js'
 import { encode } from './wire.js'
@@ -67,7 +68,7 @@ export class RabbitmqSender implements Sender {
         bodyBytes: (index) => at(index).message.body.byteLength,
         write(channel, index, confirmed) {
           const { message, delayMs } = at(index)
-          if (delayMs > 0 && unprepared !== undefined) throw unprepared
+          if (delayMs > 0 && unprepared !== undefined) throw unsent(unprepared)
           const properties = encode(message, delayMs > 0 ? 'delay' : 'queue', now)
           return publishTo(channel, queueOf(message), delayMs, message.body, properties, confirmed)
         },

@@ -10,6 +10,7 @@ import { splitterName } from './partitions.js'
  * whoever declares needs permission to write to what it names.
  */
 const NOTE = 'msgloop.v1.bindings '
+const OF = ' of '
 
 export const noteName = (subscription: string): string => `msgloop.v1.subscription-${subscription}`
 
@@ -22,16 +23,15 @@ export function noteOf(spec: SubscriptionSpec): BrokerObject {
       durable: true,
       internal: true,
       auto_delete: false,
-      'alternate-exchange': `${NOTE}${spec.topic} ${spec.patterns.join(' ')}`,
+      'alternate-exchange': `${NOTE}${spec.patterns.join(' ')}${OF}${spec.topic}`,
     },
     (drift) => {
       if (drift.field !== 'alternate-exchange') return drift
-      const [topic, ...patterns] = drift.actual.replace(NOTE, '').split(' ')
-      return !drift.actual.startsWith(NOTE)
-        ? { ...drift, field: 'patterns', expected: spec.patterns.join(' ') }
-        : topic !== spec.topic
-          ? { ...drift, field: 'topic', expected: spec.topic, actual: topic ?? '' }
-          : { ...drift, field: 'patterns', expected: spec.patterns.join(' '), actual: patterns.join(' ') }
+      const patterns = spec.patterns.join(' ')
+      const [actual = '', topic] = drift.actual.replace(NOTE, '').split(OF)
+      return topic !== undefined && actual === patterns
+        ? { ...drift, field: 'topic', expected: spec.topic, actual: topic }
+        : { ...drift, field: 'patterns', expected: patterns, actual }
     },
   )
 }

@@ -82,27 +82,27 @@ describe('a subscription', () => {
     expect(objectsOf(billing)[0]?.settings).toEqual(objectsOf(orders)[0]?.settings)
     expect(note?.settings).toMatchObject({
       internal: true,
-      'alternate-exchange': 'msgloop.v1.bindings events order.*.eu refund.#',
+      'alternate-exchange': 'msgloop.v1.bindings order.*.eu refund.# of events',
     })
   })
 
   test('with other patterns, or of another topic, is told in these words', () => {
     const object = 'subscription "events.billing"'
-    expect(drift('msgloop.v1.bindings events #')).toEqual({
+    expect(drift('msgloop.v1.bindings # of events')).toEqual({
       object,
       field: 'patterns',
       expected: 'order.*.eu refund.#',
       actual: '#',
     })
-    expect(drift('msgloop.v1.bindings other order.*.eu refund.#')).toEqual({
+    expect(drift('msgloop.v1.bindings order.*.eu refund.# of other')).toEqual({
       object,
       field: 'topic',
       expected: 'events',
       actual: 'other',
     })
-    expect(drift('something of somebody')).toMatchObject({
+    expect(drift('an exchange by somebody')).toMatchObject({
       field: 'patterns',
-      actual: 'something of somebody',
+      actual: 'an exchange by somebody',
     })
   })
 })
