@@ -5,6 +5,7 @@ set -euo pipefail
 
 # tag | folder with Dockerfile | Debian suite of the stand-in
 IMAGES=(
+  'rabbitmq:4.3-management|rabbitmq/sid|trixie'
   'rabbitmq:4-management|rabbitmq|trixie'
   'rabbitmq:3.10-management|rabbitmq|bookworm'
   'redis:8|redis|trixie'

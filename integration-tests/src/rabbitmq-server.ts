@@ -3,9 +3,16 @@ import type { BrokerContainer } from './broker-container.js'
 import { startContainer } from './broker-container.js'
 import type { Endpoint } from './tcp-proxy.js'
 
-/** The versions conformance is run on: the newest and the oldest there are images for. */
-export const RABBITMQ_IMAGES = ['rabbitmq:4-management', 'rabbitmq:3.10-management'] as const
+/** Newest first. */
+export const RABBITMQ_IMAGES = [
+  'rabbitmq:4.3-management',
+  'rabbitmq:4-management',
+  'rabbitmq:3.10-management',
+] as const
 export type RabbitmqImage = (typeof RABBITMQ_IMAGES)[number]
+
+/** For what takes long. */
+export const NEWEST_AND_OLDEST = ['rabbitmq:4.3-management', 'rabbitmq:3.10-management'] as const
 
 export interface RabbitmqServer extends BrokerContainer {
   /** As the server itself says. */

@@ -2,7 +2,7 @@ import { rabbitmq } from '@msgloop/adapter-rabbitmq'
 import { createBroker, defineQueue, Reject } from '@msgloop/core'
 import type { Driver } from '@msgloop/core/driver'
 import { test } from 'vitest'
-import { RABBITMQ_IMAGES, startRabbitmq } from '../rabbitmq-server.js'
+import { NEWEST_AND_OLDEST, startRabbitmq } from '../rabbitmq-server.js'
 
 const IDLE_MS = 30_000
 /** A consumer that is quiet asks every 3 s whether the broker still knows it. */
@@ -45,7 +45,7 @@ function noted(inner: Driver): Driver & { readonly opened: string[]; readonly co
 }
 
 /** The check for consumers that the broker has forgotten must not take an idle one for one of those. */
-test.concurrent.for(RABBITMQ_IMAGES)(
+test.concurrent.for(NEWEST_AND_OLDEST)(
   'consumers that are idle for 30 s neither report nor consume afresh on %s',
   {
     timeout: 180_000,

@@ -4,7 +4,7 @@ import type { Broker } from '@msgloop/core'
 import { createBroker, defineQueue, fixed } from '@msgloop/core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { RabbitmqServer } from '../rabbitmq-server.js'
-import { RABBITMQ_IMAGES, startRabbitmq } from '../rabbitmq-server.js'
+import { NEWEST_AND_OLDEST, startRabbitmq } from '../rabbitmq-server.js'
 
 /** What the clauses T4 and W3 name. */
 const COUNT = 10_000
@@ -15,7 +15,7 @@ async function sendAll(count: number, send: (n: number) => Promise<unknown>): Pr
   for (let n = 0; n < count; n += 500) await Promise.all(Array.from({ length: 500 }, (_, i) => send(n + i)))
 }
 
-describe.each(RABBITMQ_IMAGES)('ten thousand on %s', (image) => {
+describe.each(NEWEST_AND_OLDEST)('ten thousand on %s', (image) => {
   let server: RabbitmqServer
   let broker: Broker
   let name: string

@@ -211,12 +211,13 @@ export const crashCases: readonly Case[] = [
       for (let time = 1; time <= limit; time++) await abandon(t, spec)
       const driver = await t.driver()
       const options = { prefetch: 1, leaseMs: spec.leaseMs, consumer: 'crasher', onLost: () => {} }
-      const receiver = await driver.openReceiver(spec, options, t.signal)
       const entry = await t.until(
         'the broker to dead-letter the message',
         async () => {
-          for (const delivery of await receiver.receive(1, 100, t.signal))
-            await receiver.settle([{ token: delivery.token, verdict: { kind: 'release' } }])
+          // Let go of, not given back: that is no failure to RabbitMQ 4.3.
+          const receiver = await driver.openReceiver(spec, options, t.signal)
+          await receiver.receive(1, 100, t.signal)
+          await receiver.close()
           return (
             await t.deadNow(await t.open(defineQueue(definition.name, { maxDeliveries: 2, lease: LEASE_MS })))
           )[0]
@@ -226,7 +227,6 @@ export const crashCases: readonly Case[] = [
       assert.equal(entry?.id, id)
       assert.equal(entry?.reason, 'crash-loop')
       assert.equal(entry?.headers.tenant, 'a')
-      await receiver.close()
     },
   },
 ]
