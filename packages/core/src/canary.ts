@@ -9,13 +9,14 @@ import { receiptsName } from './receipt.js'
 import type { ResolvedQueue } from './resolved-queue.js'
 import { besideDeadLetters } from './resolved-queue.js'
 import { take } from './take.js'
+import { wrap } from './wrap.js'
 
 /** Receipts of a replay that was killed; whoever replays next deletes them with their queue. */
 const RECEIPTS_KEPT_MS = 86_400_000
 const FIRST_LOOK_MS = 100
 /** Where looking means taking, others see fewer entries meanwhile: not too often. */
 const LONGEST_PAUSE_MS = 2_000
-const DELETE_MS = 10_000
+const CALL_MS = 10_000
 
 /** Waits until each message of a canary was handled, for which there is a receipt, or is a dead letter again. */
 export class Canary<T> {
@@ -36,11 +37,20 @@ export class Canary<T> {
     this.#receipts = besideDeadLetters(dead, receiptsName(source.definition.deadLetter), RECEIPTS_KEPT_MS)
   }
 
-  /** Before the first message of the canary is replayed: a receipt that finds no queue is no receipt. */
+  /**
+   * Before the first message of the canary is replayed: a receipt that finds no queue is no receipt. It is made
+   * whatever the broker's `topology` is: it is no part of the application's, and is deleted again.
+   */
   async open(): Promise<void> {
-    const { topology } = this.#context
-    topology.forget(this.#receipts.spec)
-    await topology.ensure(this.#receipts)
+    const { driver } = this.#context
+    const { spec } = this.#receipts
+    try {
+      await bounded(this.#context, CALL_MS, `declaring queue "${spec.name}"`, undefined, (signal) =>
+        driver.admin.declare(spec, signal),
+      )
+    } catch (error) {
+      throw wrap(driver, { action: 'declare', queue: spec.name }, error)
+    }
   }
 
   replaying(id: string, replays: number): void {
@@ -78,7 +88,7 @@ export class Canary<T> {
   async close(): Promise<void> {
     const { driver, topology } = this.#context
     topology.forget(this.#receipts.spec)
-    await bounded(this.#context, DELETE_MS, 'deleting the receipts of a canary', undefined, (signal) =>
+    await bounded(this.#context, CALL_MS, 'deleting the receipts of a canary', undefined, (signal) =>
       driver.admin.delete(this.#receipts.spec, signal),
     ).catch(() => {})
   }

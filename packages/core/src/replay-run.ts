@@ -165,7 +165,7 @@ export class ReplayRun<T> {
     const { quarantine } = this.#parts
     if (!quarantine) return
     try {
-      await this.#context.topology.ensure(quarantine)
+      await this.#context.topology.own(quarantine)
       // What the broker itself dead-lettered has no record yet, and the quarantine would not know why.
       const { reason, source, deliveries } = entry
       const at = entry.deadAt?.getTime() ?? this.#context.clock.now()

@@ -25,6 +25,8 @@ export class TopologyKeeper {
   /** By kind, as a topic and a queue may have one name. */
   readonly #done = { queue: new Map<string, Promise<void>>(), topic: new Map<string, Promise<void>>() }
 
+  readonly #owned = new Map<string, Promise<void>>()
+
   constructor(driver: Driver, mode: 'declare' | 'verify' | 'none') {
     this.#driver = driver
     this.#mode = mode
@@ -45,6 +47,23 @@ export class TopologyKeeper {
     done.set(spec.name, doing)
     doing.catch(() => this.forget(spec))
     return doing
+  }
+
+  /**
+   * As `ensure`, of a queue that belongs to another and is nobody's but ours: made also where everything else is
+   * taken as it is. Only who verifies writes nothing.
+   */
+  async own(topology: QueueTopology<QueueSpec>): Promise<void> {
+    if (this.#mode !== 'none') return await this.ensure(topology)
+    const { spec } = topology
+    const known = this.#owned.get(spec.name)
+    if (known) return await known
+    const making = this.#driver.admin.declare(spec, AbortSignal.timeout(ENSURE_MS)).catch((error) => {
+      this.#owned.delete(spec.name)
+      throw wrap(this.#driver, { action: 'declare', queue: spec.name }, error)
+    })
+    this.#owned.set(spec.name, making)
+    await making
   }
 
   /** The broker may have lost it: look again next time. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Queue } from '@msgloop/core'
-import { Reject } from '@msgloop/core'
+import { defineQueue, Reject } from '@msgloop/core'
 import type { Case } from '../case.js'
 import type { CaseContext } from '../context.js'
 import type { Runs } from '../runs.js'
@@ -67,6 +67,25 @@ export const quarantineCases: readonly Case[] = [
       await t.count('handler runs', runs.list, 3)
       assert.equal(runs.list[2]?.message.replays, 2)
       assert.deepEqual(await t.deadNow(queue), [])
+    },
+  },
+  {
+    id: 'D6-quarantine-as-it-is',
+    clauses: ['D6', 'C2'],
+    name: "with topology 'none' an entry can be quarantined, and a canary sent, all the same",
+    async run(t) {
+      const { queue, mend } = await worn(t)
+      await queue.send({}, { id: 'fresh' })
+      await t.dead(queue, 2)
+      mend()
+      t.alsoDelete(`${queue.name}.dlq.canary`)
+      const definition = defineQueue(queue.name, { maxReplays: 1 })
+      const other = await t.open(definition, { topology: 'none' })
+      const result = await other.deadLetters.replay({}, { canary: 1, canaryWait: '15s' })
+      const { replayed, quarantined, canary } = result
+      assert.deepEqual({ replayed, quarantined }, { replayed: 1, quarantined: 1 })
+      assert.equal(canary?.handled, 1)
+      assert.equal((await t.quarantined(queue, 1))[0]?.id, 'worn')
     },
   },
   {
