@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import tab from '@bomb.sh/tab/commander'
 import { Command, CommanderError } from 'commander'
 import { demoCommand } from './commands/demo.js'
+import { dlqCommand } from './commands/dlq.js'
 import { doctorCommand } from './commands/doctor.js'
 import { CommandFailure, messageOf } from './commands/failure.js'
 import { migrateCommand } from './commands/migrate.js'
@@ -10,6 +11,7 @@ import { peekCommand } from './commands/peek.js'
 import { receiveCommand } from './commands/receive.js'
 import { sendCommand } from './commands/send.js'
 import { statsCommand } from './commands/stats.js'
+import { topologyCommand } from './commands/topology.js'
 import { complain } from './terminal.js'
 
 const manifest: { readonly version: string } = JSON.parse(
@@ -23,6 +25,8 @@ const program = new Command('msgloop')
   .addCommand(receiveCommand())
   .addCommand(peekCommand())
   .addCommand(statsCommand())
+  .addCommand(dlqCommand())
+  .addCommand(topologyCommand())
   .addCommand(migrateCommand())
   .addCommand(doctorCommand())
   .addCommand(demoCommand())

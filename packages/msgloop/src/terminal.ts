@@ -15,6 +15,14 @@ export function print(line = ''): void {
   process.stdout.write(`${line}\n`)
 }
 
+/** Whether all that was printed is written; false when whoever read it is gone, as in `| head`. */
+export function flushed(): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (process.stdout.destroyed || process.stdout.errored) resolve(false)
+    else process.stdout.write('', (error) => resolve(!error))
+  })
+}
+
 /** One line for whoever called: what went wrong and what to do. */
 export function complain(message: string): void {
   process.stderr.write(`msgloop: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`)

@@ -17,7 +17,7 @@ export interface FrameOptions {
 /** What a command works with. */
 export interface Frame {
   readonly broker: Broker
-  /** Aborts on Ctrl-C: finish what was begun, begin nothing more. */
+  /** Aborts on Ctrl-C, and when nobody reads on: finish what was begun, begin nothing more. */
   readonly signal: AbortSignal
 }
 
@@ -65,7 +65,10 @@ export async function withBroker(
   })
 }
 
-/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
+/**
+ * Runs `work` with a signal that Ctrl-C aborts, or that whoever reads our output has gone; a second Ctrl-C ends the
+ * process.
+ */
 export async function interruptible(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const stop = new AbortController()
   const interrupt = (): void => {
@@ -73,13 +76,16 @@ export async function interruptible(work: (signal: AbortSignal) => Promise<void>
     stop.abort()
     complain('interrupted; finishing what was begun')
   }
+  const gone = (): void => stop.abort()
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+  process.stdout.once('error', gone)
   try {
     await work(stop.signal)
   } catch (error) {
     if (!stop.signal.aborted) throw error
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+    process.stdout.off('error', gone)
   }
 }
 

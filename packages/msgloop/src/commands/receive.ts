@@ -1,5 +1,6 @@
 import { defineQueue, type ReceiveOptions } from '@msgloop/core'
 import type { Command } from 'commander'
+import { flushed } from '../terminal.js'
 import { brokerCommand, type FrameOptions, withBroker } from './frame.js'
 import { wholeNumber } from './numbers.js'
 import { printMessage } from './shown-message.js'
@@ -45,8 +46,14 @@ export function receiveCommand(): Command {
           const deliveries = await queue.receive({ ...options, max: Math.min(left, MOST) })
           if (deliveries.length === 0 && !flags.follow) break
           left -= deliveries.length
-          for (const delivery of deliveries) {
+          for (const [at, delivery] of deliveries.entries()) {
             printMessage(delivery, flags.json)
+            // Nobody has seen it: back it goes, with those behind it.
+            if (!(await flushed())) {
+              held.push(...deliveries.slice(at))
+              left = 0
+              break
+            }
             if (flags.release) held.push(delivery)
             else await delivery.ack()
           }

@@ -5,7 +5,9 @@ import { Option } from 'commander'
 import { complain, print } from '../terminal.js'
 import { CommandFailure } from './failure.js'
 import { brokerCommand, type FrameOptions, withBroker } from './frame.js'
+import { nameValue } from './name-value.js'
 import { printJson } from './output.js'
+import { readStdin } from './read-stdin.js'
 
 interface SendFlags extends FrameOptions {
   readonly as: 'json' | 'text' | 'bytes'
@@ -40,7 +42,7 @@ export function sendCommand(): Command {
     )
     .option('--lines', 'each line of standard input is a message')
     .option('--create', 'make the queue when it is not there')
-    .option('--header <name=value>', 'a header; may be given many times', addHeader, {})
+    .option('--header <name=value>', 'a header; may be given many times', nameValue, {})
     .option('--id <id>', 'default: a new UUIDv7')
     .option('--key <key>', 'ordering key')
     .option('--delay <duration>', 'such as 500ms, 30s, 15m, 2h, 3d')
@@ -65,19 +67,13 @@ export function sendCommand(): Command {
           if (flags.lines) await sendLines(target, flags, signal)
           else
             tell(
-              await target.send(parse(flags.as, body ?? (await readAll())), optionsOf(flags, signal)),
+              await target.send(parse(flags.as, body ?? (await readStdin())), optionsOf(flags, signal)),
               flags,
             )
         },
         flags.create ? { topology: 'declare' } : {},
       )
     })
-}
-
-function addHeader(given: string, before: Record<string, string>): Record<string, string> {
-  const at = given.indexOf('=')
-  if (at < 1) throw new CommandFailure(2, `--header takes name=value, not "${given}"`)
-  return { ...before, [given.slice(0, at)]: given.slice(at + 1) }
 }
 
 function optionsOf(flags: SendFlags, signal: AbortSignal): SendOptions {
@@ -109,13 +105,6 @@ function parse(form: SendFlags['as'], body: string | Buffer): unknown {
       `the body is not JSON: ${(error as Error).message}; give --as text to send it as it is`,
     )
   }
-}
-
-async function readAll(): Promise<Buffer> {
-  if (process.stdin.isTTY) complain('reading the body from standard input; end it with Ctrl-D')
-  const chunks: Buffer[] = []
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks)
 }
 
 async function sendLines(queue: Queue<unknown>, flags: SendFlags, signal: AbortSignal): Promise<void> {
