@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { DriverError, systemClock } from '@msgloop/core/driver'
 import { untilAborted } from './errors.js'
 import type { Script } from './script.js'
@@ -33,6 +34,7 @@ export class Nodes {
   #first = 0
 
   constructor(target: Target, scripts: readonly Script[]) {
+    setMaxListeners(0, this.#end.signal)
     this.#target = target
     this.#scripts = scripts
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import {
   type Delivery,
   type Failure,
@@ -81,6 +82,8 @@ export class RedisReceiver implements Receiver<Token> {
   private constructor(place: Place, spec: Source, options: ReceiverOptions) {
     this.#place = { ...place, passed: () => this.#lookAgain() }
     this.#spec = spec
+    // Every look listens, and there may be many.
+    setMaxListeners(0, this.#stopping.signal)
     this.#prefetch = options.prefetch
     this.#leaseMs = options.leaseMs
     this.#name = `${options.consumer.slice(0, 120)}#${this.#id}`
