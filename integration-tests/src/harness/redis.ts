@@ -32,6 +32,7 @@ const foreign = (raw: Redis | Cluster): Pick<Harness, 'sendForeign' | 'declareDr
   async declareDrifted(queue) {
     const settings = { role: 'work', deadLetter: `${queue}.dlq`, deliveryLimit: '7', dedupWindowMs: '0' }
     await raw.hset(`${streamOf(queue)}:settings`, settings)
+    await raw.xgroup('CREATE', streamOf(queue), 'msgloop', '0', 'MKSTREAM')
   },
 })
 
