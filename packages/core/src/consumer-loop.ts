@@ -1,5 +1,4 @@
-import type { Attempting } from './attempt.js'
-import { attempt } from './attempt.js'
+import { type Attempting, attempt } from './attempt.js'
 import { reconnectDelayMs } from './backoff.js'
 import type { Book } from './book.js'
 import { readBook } from './book.js'
