@@ -105,8 +105,11 @@ export const laneCases: readonly Case[] = [
       const definition = t.define<string>({ lanes: true })
       const queue = await t.open(definition)
       const gate = deferred()
+      await queue.send('first', { priority: 'low' })
       const busy = t.consume(queue, () => gate.promise, { concurrency: 2 })
-      await fill(queue, 3)
+      await t.count('handlers that hold on', busy.list, 1)
+      const priority = 'high'
+      await queue.sendBatch(Array.from({ length: 8 }, (_, n) => ({ body: `high-${n}`, priority })))
       await t.count('handlers that hold on', busy.list, 2)
       const others = t.consume(await t.open(definition))
       await t.count('messages of the idle consumer', others.list, 7)

@@ -5,7 +5,7 @@ import type { Case } from '../case.js'
 import type { CaseContext } from '../context.js'
 import { heldQueue } from '../hold-message.js'
 import type { Numbered } from '../key-log.js'
-import { KeyLog, keysNamed, sendNumbered } from '../key-log.js'
+import { KeyLog, keysApart, keysNamed, sendNumbered } from '../key-log.js'
 import { deferred, pause } from '../wait.js'
 import { all, needsDisconnect, needsOrderByKey, needsOutage, needsProcess, needsRenewable } from './needs.js'
 
@@ -191,6 +191,35 @@ export const orderUnderChangeCases: readonly Case[] = [
       await first.close()
       t.consume(await t.open(definition), handler)
       await reached(300)
+      log.assertInOrder()
+    },
+  },
+  {
+    id: 'O2-pause-keeps',
+    clauses: ['O2', 'L6'],
+    name: 'while a paused worker still runs a message, nobody else is given one of its key',
+    skip: needsOrderByKey,
+    timeoutMs: 30_000,
+    async run(t) {
+      const definition = t.define<Numbered>({ order: 'key' })
+      const queue = await t.open(definition)
+      await sendNumbered(queue, ['a'], 3)
+      const gate = deferred()
+      const log = new KeyLog()
+      const first = t.consume(
+        queue,
+        log.handler(() => gate.promise),
+      )
+      await t.count('handlers started', first.list, 1)
+      await first.consumer.pause()
+      const second = t.consume(await t.open(definition), log.handler())
+      await sendNumbered(queue, keysApart(1, 'a'), 1)
+      await t.count('messages of another key', second.list, 1)
+      await pause(300)
+      assert.deepEqual(numbers(second), [])
+      gate.resolve()
+      await t.count('handler runs', second.list, 3)
+      assert.deepEqual(numbers(second), [1, 2])
       log.assertInOrder()
     },
   },

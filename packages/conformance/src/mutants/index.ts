@@ -3,6 +3,7 @@ import { deadLetterMutants } from './dead-letter.js'
 import { honestyMutants } from './honesty.js'
 import { leaseMutants } from './lease.js'
 import type { Mutant } from './mutant.js'
+import { orderMutants } from './order.js'
 import { receiveMutants } from './receive.js'
 import { replyMutants } from './reply.js'
 import { retryMutants } from './retry.js'
@@ -22,6 +23,7 @@ export const mutants: readonly Mutant[] = [
   ...honestyMutants,
   ...topicMutants,
   ...replyMutants,
+  ...orderMutants,
 ]
 export type { InboxMutant } from './inbox.js'
 export { inboxMutants } from './inbox.js'
