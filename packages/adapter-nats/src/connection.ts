@@ -1,6 +1,5 @@
-import { DriverError, systemClock } from '@msgloop/core/driver'
+import { DriverError, systemClock, untilAborted } from '@msgloop/core/driver'
 import { dial } from './dial.js'
-import { untilAborted } from './errors.js'
 import { Session } from './session.js'
 import type { Target } from './url.js'
 

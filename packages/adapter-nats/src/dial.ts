@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
+import { untilAborted } from '@msgloop/core/driver'
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node'
-import { untilAborted } from './errors.js'
 
 /** Where Node.js tells of each client socket that is made. */
 const SOCKETS = 'net.client.socket'

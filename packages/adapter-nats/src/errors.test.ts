@@ -1,8 +1,7 @@
-import { DriverError } from '@msgloop/core/driver'
 import { JetStreamApiError } from '@nats-io/jetstream'
 import { errors } from '@nats-io/transport-node'
 import { describe, expect, test } from 'vitest'
-import { classify, lostError, untilAborted } from './errors.js'
+import { classify } from './errors.js'
 
 const api = (err_code: number, code: number): JetStreamApiError =>
   new JetStreamApiError({ err_code, code, description: 'as the server says' })
@@ -93,40 +92,4 @@ describe('what Node.js says', () => {
 test('what it does not know is UNKNOWN, never retryable and never certain', () => {
   for (const error of [undefined, null, 'text', {}, new Error('x'), node('NO_SUCH'), node('toString')])
     expect(classify(error)).toEqual({ code: 'UNKNOWN', retryable: false })
-})
-
-test('a loss keeps its cause and comes back by itself', () => {
-  const cause = new Error('read ECONNRESET')
-  expect(lostError('nats: the connection to nats://h:1', cause)).toMatchObject({
-    code: 'CONNECTION_LOST',
-    retryable: true,
-    cause,
-    message: 'nats: the connection to nats://h:1 was lost: read ECONNRESET',
-  })
-})
-
-describe('waiting no longer than a signal', () => {
-  test('gives what comes in time', async () => {
-    await expect(untilAborted(Promise.resolve(1), new AbortController().signal)).resolves.toBe(1)
-  })
-
-  test('rejects with ABORTED, and hands over what comes late', async () => {
-    const controller = new AbortController()
-    const late: number[] = []
-    let finish: (value: number) => void = () => {}
-    const work = new Promise<number>((resolve) => {
-      finish = resolve
-    })
-    const waiting = untilAborted(work, controller.signal, (value) => late.push(value))
-    controller.abort()
-    await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' })
-    finish(7)
-    await work
-    expect(late).toEqual([7])
-  })
-
-  test('tells of a lost connection as such', async () => {
-    const lost = new DriverError('CONNECTION_LOST', 'gone', { retryable: true })
-    await expect(untilAborted(new Promise(() => {}), AbortSignal.abort(lost))).rejects.toBe(lost)
-  })
 })

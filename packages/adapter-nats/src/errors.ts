@@ -102,32 +102,3 @@ function byApi(code: number, status: number): Classified {
   if (status === 503) return busy
   return status === 400 ? invalid : unknown
 }
-
-/** The end of a connection, as the core should see it: it comes back by itself. */
-export function lostError(what: string, cause: unknown): DriverError {
-  const why = cause instanceof Error ? `: ${cause.message}` : ''
-  return new DriverError('CONNECTION_LOST', `${what} was lost${why}`, { retryable: true, cause })
-}
-
-/** Rejects with `ABORTED` when `signal` aborts first; a result that comes later goes to `late`. */
-export function untilAborted<T>(
-  work: Promise<T>,
-  signal: AbortSignal | undefined,
-  late: (value: T) => void = () => {},
-): Promise<T> {
-  if (!signal) return work
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      const { reason } = signal
-      reject(
-        reason instanceof DriverError
-          ? reason
-          : new DriverError('ABORTED', 'nats: stopped waiting for the broker', { cause: reason }),
-      )
-      work.then(late, () => {})
-    }
-    if (signal.aborted) return stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.finally(() => signal.removeEventListener('abort', stop)).then(resolve, reject)
-  })
-}

@@ -1,7 +1,7 @@
-import { DriverError, systemClock } from '@msgloop/core/driver'
+import { DriverError, systemClock, untilAborted } from '@msgloop/core/driver'
 import { createInbox, type Msg, type Subscription } from '@nats-io/transport-node'
 import { briefly } from './connection.js'
-import { classify, untilAborted } from './errors.js'
+import { classify } from './errors.js'
 import type { Asker, Session } from './session.js'
 import { CONSUMER } from './topology.js'
 

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { DriverError } from '@msgloop/core/driver'
+import { DriverError, lostError, untilAborted } from '@msgloop/core/driver'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import {
   createInbox,
@@ -9,7 +9,7 @@ import {
   PermissionViolationError,
 } from '@nats-io/transport-node'
 import type { Dialled } from './dial.js'
-import { classify, lostError, untilAborted } from './errors.js'
+import { classify } from './errors.js'
 
 /** Longest an answer of JetStream's API may take. */
 const API_MS = 10_000

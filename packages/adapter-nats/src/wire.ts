@@ -3,6 +3,7 @@ import {
   FIELD_HEADERS,
   type NativeDeath,
   RESERVED_PREFIX,
+  uuidTime,
   type WireMessage,
 } from '@msgloop/core/driver'
 import type { Msg, MsgHdrs } from '@nats-io/transport-node'
@@ -210,12 +211,6 @@ export function withBooks(message: WireMessage, books: Readonly<Headers>): WireM
   for (const [name, value] of Object.entries(message.headers))
     if (!name.startsWith(RESERVED_PREFIX)) headers[name] = value
   return { ...message, headers: { ...headers, ...books }, expiresAt: undefined }
-}
-
-/** Epoch ms in a UUIDv7; NaN in anything else. */
-function uuidTime(id: string): number {
-  if (id.length !== 36 || id[14] !== '7' || id[8] !== '-' || id[13] !== '-') return Number.NaN
-  return Number(`0x${id.slice(0, 8)}${id.slice(9, 13)}`)
 }
 
 function count(value: string | undefined): number | undefined {

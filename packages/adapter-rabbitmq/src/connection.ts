@@ -1,8 +1,7 @@
-import { DriverError, systemClock } from '@msgloop/core/driver'
+import { DriverError, lostError, systemClock, untilAborted } from '@msgloop/core/driver'
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, type SocketOptions } from 'amqplib'
 import { corkTicks } from './cork.js'
 import { bindForDelays, declareLevels } from './delay-levels.js'
-import { lostError, untilAborted } from './errors.js'
 import type { Target } from './url.js'
 
 /** What a graceful end may take before the socket is destroyed. */

@@ -2,15 +2,16 @@ import { setMaxListeners } from 'node:events'
 import {
   DriverError,
   type Failure,
+  lostError,
   type ReceiverOptions,
   type Settlement,
   sleep,
   systemClock,
+  untilAborted,
 } from '@msgloop/core/driver'
 import type { Channel, ConsumeMessage } from 'amqplib'
 import { briefly, type Session } from './connection.js'
 import { type Copies, type Copy, publishCopies } from './copies.js'
-import { lostError, untilAborted } from './errors.js'
 import { Token } from './token.js'
 
 /** What becomes of a consumer, told to whoever opened it. Must not throw: amqplib closes the channel over it. */

@@ -1,5 +1,5 @@
-import type { Failure, Verdict } from '@msgloop/core/driver'
-import { classify, unsent, untilAborted } from './errors.js'
+import { type Failure, untilAborted, type Verdict } from '@msgloop/core/driver'
+import { classify, unsent } from './errors.js'
 import { queueFor } from './partitions.js'
 import type { Publisher } from './publisher.js'
 import { prepare, publishTo } from './sender.js'

@@ -1,6 +1,6 @@
 import { DriverError } from '@msgloop/core/driver'
 import { describe, expect, test } from 'vitest'
-import { classify, untilAborted } from './errors.js'
+import { classify } from './errors.js'
 
 const native = (message: string, fields: object = {}): Error => Object.assign(new Error(message), fields)
 
@@ -121,28 +121,4 @@ describe('classify', () => {
       expect(classify(error)).toEqual({ code: 'UNKNOWN', retryable: false })
     },
   )
-})
-
-describe('untilAborted', () => {
-  test('ends with the signal, and hands over what comes too late', async () => {
-    const abort = new AbortController()
-    let finish = (_: string): void => {}
-    const work = new Promise<string>((resolve) => {
-      finish = resolve
-    })
-    const late = new Promise<string>((resolve) => {
-      const waiting = untilAborted(work, abort.signal, resolve)
-      abort.abort()
-      expect(waiting)
-        .rejects.toMatchObject({ code: 'ABORTED' })
-        .then(() => finish('channel'))
-    })
-    expect(await late).toBe('channel')
-  })
-
-  test('passes on what happens in time', async () => {
-    const { signal } = new AbortController()
-    expect(await untilAborted(Promise.resolve(1), signal)).toBe(1)
-    await expect(untilAborted(Promise.reject(new Error('no')), signal)).rejects.toThrow('no')
-  })
 })

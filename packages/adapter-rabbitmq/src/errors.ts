@@ -76,33 +76,9 @@ export function classify(error: unknown): Classified {
   return OVER.test(error.message) ? lost : unknown
 }
 
-/** The end of a connection or channel, as the core should see it: it comes back by itself. */
-export function lostError(what: string, cause: unknown): DriverError {
-  const why = cause instanceof Error ? `: ${cause.message}` : ''
-  return new DriverError('CONNECTION_LOST', `${what} was lost${why}`, { retryable: true, cause })
-}
-
 /** The same for what certainly was not sent. */
 export function unsent(error: unknown): DriverError {
   const { code, retryable } = classify(error)
   const message = error instanceof Error ? error.message : String(error)
   return new DriverError(code, message, { retryable, outcome: 'rejected', cause: error })
-}
-
-/** Rejects with `ABORTED` when `signal` aborts first; a result that comes later goes to `late`. */
-export function untilAborted<T>(
-  work: Promise<T>,
-  signal: AbortSignal | undefined,
-  late: (value: T) => void = () => {},
-): Promise<T> {
-  if (!signal) return work
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      reject(new DriverError('ABORTED', 'stopped waiting for the broker', { cause: signal.reason }))
-      work.then(late, () => {})
-    }
-    if (signal.aborted) return stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.finally(() => signal.removeEventListener('abort', stop)).then(resolve, reject)
-  })
 }

@@ -9,11 +9,11 @@ import {
   type Settlement,
   type Source,
   systemClock,
+  untilAborted,
 } from '@msgloop/core/driver'
 import type { Session } from './connection.js'
 import { ConsumerChannel } from './consumer-channel.js'
 import type { Copies } from './copies.js'
-import { untilAborted } from './errors.js'
 import { queuesOf } from './partitions.js'
 import { deliveryOf, pushTime } from './receiver.js'
 import type { Token } from './token.js'

@@ -1,7 +1,7 @@
-import { DriverError, type Failure } from '@msgloop/core/driver'
+import { DriverError, type Failure, lostError } from '@msgloop/core/driver'
 import type { ConfirmChannel } from 'amqplib'
 import type { Session } from './connection.js'
-import { classify, lostError, unsent } from './errors.js'
+import { classify, unsent } from './errors.js'
 
 /** Some publishes that succeed or fail one by one. */
 export interface Publishing {

@@ -2,15 +2,16 @@ import { randomUUID } from 'node:crypto'
 import {
   DriverError,
   type Failure,
+  lostError,
   type Replies,
   type Reply,
   type ReplyChannel,
   type ReplyOptions,
+  untilAborted,
 } from '@msgloop/core/driver'
 import { briefly, type Connection } from './connection.js'
 import type { Copies } from './copies.js'
 import { OWN_PREFIX } from './delay.js'
-import { lostError, untilAborted } from './errors.js'
 import { assertQueue } from './objects.js'
 import { bufferOf } from './sender.js'
 import { decode, encode } from './wire.js'

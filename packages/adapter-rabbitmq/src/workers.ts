@@ -1,7 +1,6 @@
-import { systemClock } from '@msgloop/core/driver'
+import { systemClock, untilAborted } from '@msgloop/core/driver'
 import type { Channel } from 'amqplib'
 import { briefly, type Session } from './connection.js'
-import { untilAborted } from './errors.js'
 import { assertQueue } from './objects.js'
 
 /** How long the queue outlives the last worker. */

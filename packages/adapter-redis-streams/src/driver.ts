@@ -1,19 +1,20 @@
-import type {
-  Admin,
-  Capabilities,
-  Classified,
-  Destination,
-  Driver,
-  Receiver,
-  ReceiverOptions,
-  Replies,
-  Sender,
-  Source,
+import {
+  type Admin,
+  type Capabilities,
+  type Classified,
+  type Destination,
+  type Driver,
+  type Receiver,
+  type ReceiverOptions,
+  type Replies,
+  type Sender,
+  type Source,
+  untilAborted,
 } from '@msgloop/core/driver'
 import { RedisAdmin } from './admin.js'
 import { BROWSE, DECLARE, PURGE, STATS } from './admin-scripts.js'
 import { capabilities } from './capabilities.js'
-import { classify, untilAborted } from './errors.js'
+import { classify } from './errors.js'
 import { keysOf } from './keys.js'
 import { Nodes } from './nodes.js'
 import { RedisPublisher } from './publisher.js'

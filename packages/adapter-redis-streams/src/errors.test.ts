@@ -1,6 +1,6 @@
 import { DriverError } from '@msgloop/core/driver'
 import { describe, expect, test } from 'vitest'
-import { bare, classify, untilAborted } from './errors.js'
+import { bare, classify } from './errors.js'
 
 const native = (message: string, fields: object = {}): Error => Object.assign(new Error(message), fields)
 const reply = (message: string): Error => native(message, { name: 'ReplyError' })
@@ -135,26 +135,5 @@ describe('errors', () => {
     const error = native('WRONGPASS x', { command: { name: 'auth', args: ['user', 'secret'] } })
     expect(JSON.stringify(bare(error))).not.toContain('secret')
     expect('command' in error).toBe(false)
-  })
-})
-
-describe('a wait', () => {
-  test('ends with ABORTED when its signal aborts, and what comes later goes elsewhere', async () => {
-    const controller = new AbortController()
-    let resolve: (value: string) => void = () => {}
-    const late: string[] = []
-    const work = new Promise<string>((done) => {
-      resolve = done
-    })
-    const waiting = untilAborted(work, controller.signal, (value) => late.push(value))
-    controller.abort()
-    await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' })
-    resolve('late')
-    await work
-    expect(late).toEqual(['late'])
-  })
-
-  test('without a signal is the work itself', async () => {
-    await expect(untilAborted(Promise.resolve(1), undefined)).resolves.toBe(1)
   })
 })

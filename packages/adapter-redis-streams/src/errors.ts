@@ -89,12 +89,6 @@ export function bare(error: unknown): unknown {
   return error
 }
 
-/** The end of a connection, as the core should see it: it comes back by itself. */
-export function lostError(what: string, cause: unknown): DriverError {
-  const why = cause instanceof Error ? `: ${cause.message}` : ''
-  return new DriverError('CONNECTION_LOST', `${what} was lost${why}`, { retryable: true, cause })
-}
-
 /** The same error for what was never sent. */
 export const unsent = ({ code, message, retryable, cause }: DriverError): DriverError =>
   new DriverError(code, message, { retryable, outcome: 'rejected', cause })
@@ -104,24 +98,3 @@ export const notFound = (queue: string): DriverError =>
 
 export const noTopic = (topic: string): DriverError =>
   new DriverError('NOT_FOUND', `redis-streams: there is no topic "${topic}"`, { outcome: 'rejected' })
-
-export const aborted = (reason: unknown): DriverError =>
-  new DriverError('ABORTED', 'redis-streams: stopped waiting for the server', { cause: reason })
-
-/** Rejects with `ABORTED` when `signal` aborts first; a result that comes later goes to `late`. */
-export function untilAborted<T>(
-  work: Promise<T>,
-  signal: AbortSignal | undefined,
-  late: (value: T) => void = () => {},
-): Promise<T> {
-  if (!signal) return work
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      reject(aborted(signal.reason))
-      work.then(late, () => {})
-    }
-    if (signal.aborted) return stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.finally(() => signal.removeEventListener('abort', stop)).then(resolve, reject)
-  })
-}

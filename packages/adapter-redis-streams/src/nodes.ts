@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { DriverError, systemClock } from '@msgloop/core/driver'
-import { untilAborted } from './errors.js'
+import { DriverError, systemClock, untilAborted } from '@msgloop/core/driver'
 import type { Script } from './script.js'
 import { type Role, Session } from './session.js'
 import type { Node, Target } from './url.js'

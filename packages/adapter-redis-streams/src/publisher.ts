@@ -1,5 +1,5 @@
-import { DriverError, type Failure, type Outgoing, type Sender } from '@msgloop/core/driver'
-import { noTopic, untilAborted } from './errors.js'
+import { DriverError, type Failure, type Outgoing, type Sender, untilAborted } from '@msgloop/core/driver'
+import { noTopic } from './errors.js'
 import { routesKeyOf } from './keys.js'
 import { type Packable, pack } from './msgpack.js'
 import type { Nodes } from './nodes.js'

@@ -6,9 +6,9 @@ import {
   type ReplyChannel,
   type ReplyOptions,
   systemClock,
+  untilAborted,
   type WireMessage,
 } from '@msgloop/core/driver'
-import { untilAborted } from './errors.js'
 import { pack, unpack } from './msgpack.js'
 import type { Nodes } from './nodes.js'
 import type { Session } from './session.js'

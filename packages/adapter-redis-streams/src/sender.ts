@@ -1,6 +1,13 @@
-import { DriverError, type Failure, type Outgoing, type Sender, type WireMessage } from '@msgloop/core/driver'
+import {
+  DriverError,
+  type Failure,
+  type Outgoing,
+  type Sender,
+  untilAborted,
+  type WireMessage,
+} from '@msgloop/core/driver'
 import { capabilities } from './capabilities.js'
-import { notFound, untilAborted } from './errors.js'
+import { notFound } from './errors.js'
 import type { Keys } from './keys.js'
 import { pack } from './msgpack.js'
 import type { Nodes } from './nodes.js'

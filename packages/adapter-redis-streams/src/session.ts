@@ -1,6 +1,6 @@
-import { DriverError } from '@msgloop/core/driver'
+import { DriverError, lostError, untilAborted } from '@msgloop/core/driver'
 import { Redis } from 'ioredis'
-import { bare, lostError, unsent, untilAborted } from './errors.js'
+import { bare, unsent } from './errors.js'
 import type { Script } from './script.js'
 import { refusal, warnOnce } from './server-check.js'
 import type { Node, Target } from './url.js'

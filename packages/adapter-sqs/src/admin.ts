@@ -6,10 +6,11 @@ import {
   type QueueStats,
   type Source,
   type Topology,
+  untilAborted,
 } from '@msgloop/core/driver'
 import type { Api } from './api.js'
 import { inRequests, SMALL } from './batch.js'
-import { classify, isMissing, untilAborted } from './errors.js'
+import { classify, isMissing } from './errors.js'
 import { fifoOf } from './fifo.js'
 import { physicalName } from './names.js'
 import { queuePolicy } from './queue-policy.js'

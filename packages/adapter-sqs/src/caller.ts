@@ -1,5 +1,6 @@
+import { untilAborted } from '@msgloop/core/driver'
 import { CallCounter, type CallKind } from './calls.js'
-import { noCredentials, untilAborted } from './errors.js'
+import { noCredentials } from './errors.js'
 
 /** What a request is, for counting it. */
 export interface CallSubject {

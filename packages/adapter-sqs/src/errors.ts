@@ -143,17 +143,3 @@ export function noCredentials(address: string, cause: unknown): DriverError {
     { outcome: 'rejected', cause },
   )
 }
-
-/** Rejects with `ABORTED` when `signal` aborts first; `work` goes on. */
-export function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      reject(new DriverError('ABORTED', 'sqs: stopped waiting for the broker', { cause: signal.reason }))
-      work.catch(() => {})
-    }
-    if (signal.aborted) return stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.finally(() => signal.removeEventListener('abort', stop)).then(resolve, reject)
-  })
-}

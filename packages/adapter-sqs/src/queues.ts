@@ -1,5 +1,6 @@
+import { untilAborted } from '@msgloop/core/driver'
 import type { Api } from './api.js'
-import { isMissing, untilAborted } from './errors.js'
+import { isMissing } from './errors.js'
 import type { Fifo } from './fifo.js'
 import { physicalName } from './names.js'
 import { fifoOfAttributes } from './topology.js'

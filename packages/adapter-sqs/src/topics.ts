@@ -1,5 +1,4 @@
-import { DriverError } from '@msgloop/core/driver'
-import { untilAborted } from './errors.js'
+import { DriverError, untilAborted } from '@msgloop/core/driver'
 import { physicalTopicName } from './names.js'
 import type { Sns } from './sns.js'
 

@@ -35,9 +35,10 @@ export type {
   Verdict,
   WireMessage,
 } from './driver.js'
-export { DriverError } from './driver-error.js'
+export { DriverError, lostError } from './driver-error.js'
 export { BOOK_HEADERS, FIELD_HEADERS, RESERVED_PREFIX } from './headers.js'
 export { uuidTime } from './id.js'
 export { ORDER_PARTITIONS, partitionOf } from './partition.js'
 export { PushBuffer } from './push-buffer.js'
 export { MOST_PATTERNS, SUBJECT_BYTES, SUBJECT_SEGMENTS, subjectMatcher } from './subject.js'
+export { untilAborted } from './until-aborted.js'

@@ -23,3 +23,9 @@ export class DriverError extends Error implements Classified {
     if (options.outcome !== undefined) this.outcome = options.outcome
   }
 }
+
+/** The end of a connection, channel or session, as the core should see it: it comes back by itself. */
+export function lostError(what: string, cause: unknown): DriverError {
+  const why = cause instanceof Error ? `: ${cause.message}` : ''
+  return new DriverError('CONNECTION_LOST', `${what} was lost${why}`, { retryable: true, cause })
+}
