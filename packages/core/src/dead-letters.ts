@@ -107,7 +107,7 @@ export interface ReplayOptions {
   readonly canaryFailures?: number
   /** Longest wait for the outcome of the canary; what has none by then has failed. Default 1 min. */
   readonly canaryWait?: Duration
-  /** Told after each batch. What it throws ends the replay, as `signal` does. */
+  /** Told after each batch, and of each entry where there is a `rate`. What it throws ends the replay, as `signal` does. */
   readonly onProgress?: (progress: ReplayProgress) => void
   /** Aborting ends it after the entries under way; nothing is lost. */
   readonly signal?: AbortSignal

@@ -125,6 +125,7 @@ export class ReplayRun<T> {
         if (signal?.aborted) break
         tally.matched(entry)
         moves.push(worn ? this.#quarantine(held, book, entry) : this.#replay(held, book, entry, canary))
+        if (this.#plan.rate !== undefined) this.#tell(phase)
       }
       await Promise.all(moves)
       this.#tell(phase)
