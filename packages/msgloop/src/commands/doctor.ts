@@ -68,6 +68,8 @@ async function harnessOf(url: string): Promise<Harness> {
     return {
       adapter: name,
       version: '',
+      ...(name === 'aws_sqs' && { unordered: 'SQS promises no order in standard queues' }),
+      secrets: secretsOf(url),
       openDriver: () => openDriver(url),
       unique: (prefix) => `doctor-${run}-${prefix}-${++made}`,
       async close() {},
@@ -75,6 +77,12 @@ async function harnessOf(url: string): Promise<Harness> {
   } catch (error) {
     throw new CommandFailure(2, messageOf(error), { cause: error })
   }
+}
+
+/** The suite fails when any error tells one of them. */
+function secretsOf(url: string): readonly string[] {
+  const { password } = URL.canParse(url) ? new URL(url) : { password: '' }
+  return password === '' ? [] : [decodeURIComponent(password)]
 }
 
 function tell({ adapter, results }: Report): void {

@@ -42,9 +42,8 @@ export function printDeadLetter(entry: DeadLetter<unknown>): void {
     ['edited from', entry.editedFrom.join(', ') || undefined],
     ...Object.entries(entry.headers).map(([name, value]) => [`header ${name}`, value] as const),
   ]
-  print(paint.bold(entry.id))
   printTable(
-    ['', ''],
+    ['id', paint.bold(entry.id)],
     facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
   )
   if (entry.attempts.length > 0)

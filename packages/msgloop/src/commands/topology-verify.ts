@@ -20,7 +20,7 @@ export function topologyVerifyCommand(): Command {
       if (flags.json) printJson({ drifts })
       else if (drifts.length === 0) print('all is as declared')
       else for (const drift of drifts) print(describeDrift(drift))
-      if (drifts.length > 0) throw new CommandFailure(1, `${drifts.length} differences`)
+      if (drifts.length > 0) throw new CommandFailure(1, 'not all is as declared')
     })
   })
 }
