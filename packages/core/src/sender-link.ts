@@ -179,7 +179,7 @@ export class SenderLink {
     const again: Item[] = []
     let broken = false
     const failed = (item: Item, error: unknown): void => {
-      const wrapped = wrap(this.#context.driver, this.#doing(), error, 'unknown')
+      const wrapped = this.#wrapped(error)
       if (wrapped.code === 'CONNECTION_LOST' || wrapped.code === 'CLOSED') broken = true
       if (item.state === 'over' || this.#stop.signal.aborted || !this.#mayRepeat(item, wrapped))
         this.#fail(item, wrapped)
@@ -196,8 +196,9 @@ export class SenderLink {
       if (failures.length > 0) {
         const errors = new Map(failures.map(({ index, error }) => [index, error]))
         batch.forEach((item, index) => {
-          if (errors.has(index)) failed(item, errors.get(index))
-          else this.#done(item)
+          if (!errors.has(index)) this.#done(item)
+          else if (this.#overtaken(batch, index, errors)) this.#fail(item, this.#wrapped(errors.get(index)))
+          else failed(item, errors.get(index))
         })
       } else for (const item of batch) this.#done(item)
     } catch (error) {
@@ -228,6 +229,20 @@ export class SenderLink {
       return true
     }
     return error.retryable && (error.outcome === 'rejected' || this.#dedups)
+  }
+
+  /** A later one of its key was stored: sent again now, it would come behind that. */
+  #overtaken(batch: readonly Item[], index: number, errors: ReadonlyMap<number, unknown>): boolean {
+    const { spec } = this.#topology
+    const key = batch[index]?.outgoing.message.key
+    if (spec.kind !== 'queue' || spec.order !== 'key' || key === undefined) return false
+    return batch.some(
+      ({ outgoing }, other) => other > index && !errors.has(other) && outgoing.message.key === key,
+    )
+  }
+
+  #wrapped(error: unknown): MsgloopError {
+    return wrap(this.#context.driver, this.#doing(), error, 'unknown')
   }
 
   async #requeue(items: Item[]): Promise<void> {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
-import { fixed, immediate, Reject } from '@msgloop/core'
+import { defineQueue, fixed, immediate, Reject } from '@msgloop/core'
+import { DriverError } from '@msgloop/core/driver'
 import type { Case } from '../case.js'
+import { decorate } from '../decorate.js'
 import { refused } from '../expect.js'
 import type { Numbered } from '../key-log.js'
 import { KeyLog, keysApart, keysNamed, sendNumbered } from '../key-log.js'
@@ -19,7 +21,8 @@ export const orderCases: readonly Case[] = [
     async run(t) {
       const { watch, calls } = witness()
       const broker = await t.broker({ wrap: watch })
-      await refused('order', () => broker.queue(t.define({ order: 'key' })), 'UNSUPPORTED')
+      const definition = defineQueue(t.harness.unique('q'), { order: 'key' })
+      await refused('order', () => broker.queue(definition), 'UNSUPPORTED')
       assert.deepEqual(calls, [])
     },
   },
@@ -33,6 +36,44 @@ export const orderCases: readonly Case[] = [
       const queue = await t.queue({ order: 'key' }, { wrap: watch })
       await refused('delay', () => queue.send({}, { key: 'a', delay: '1s' }), 'INVALID', 'rejected')
       assert.deepEqual(calls, [])
+    },
+  },
+  {
+    id: 'O2-send-again',
+    clauses: ['O2', 'S3', 'S8'],
+    name: 'what was not stored is sent again before later ones of its key, and not after one of them was stored',
+    skip: needsOrderByKey,
+    async run(t) {
+      let broken: 'all' | 'first' | 'none' = 'all'
+      const definition = t.define<Numbered>({ order: 'key' })
+      const queue = await t.open(definition, {
+        wrap: (driver) =>
+          decorate(driver, {
+            sender: (inner) => ({
+              async send(batch, signal) {
+                const failing = broken
+                broken = failing === 'all' ? 'first' : 'none'
+                const busy = new DriverError('BUSY', 'not now', { retryable: true, outcome: 'rejected' })
+                if (failing === 'all') return batch.map((_, index) => ({ index, error: busy }))
+                if (failing === 'none') return await inner.send(batch, signal)
+                assert.deepEqual(await inner.send(batch.slice(1), signal), [])
+                return [{ index: 0, error: busy }]
+              },
+            }),
+          }),
+      })
+      const results = await queue.sendBatch([0, 1, 2].map((n) => ({ body: { key: 'a', n }, key: 'a' })))
+      await queue.send({ key: 'a', n: 3 }, { key: 'a' })
+      assert.deepEqual(
+        results.map((result) => (result.ok ? 'stored' : `${result.error.code} ${result.error.outcome}`)),
+        ['BUSY rejected', 'stored', 'stored'],
+      )
+      const runs = t.consume(queue)
+      await t.count('handler runs', runs.list, 3)
+      assert.deepEqual(
+        runs.list.map(({ body }) => body.n),
+        [1, 2, 3],
+      )
     },
   },
   {
