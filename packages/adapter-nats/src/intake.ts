@@ -1,6 +1,5 @@
-import { DriverError, systemClock, untilAborted } from '@msgloop/core/driver'
+import { briefly, DriverError, systemClock, untilAborted } from '@msgloop/core/driver'
 import { createInbox, type Msg, type Subscription } from '@nats-io/transport-node'
-import { briefly } from './connection.js'
 import { classify } from './errors.js'
 import type { Asker, Session } from './session.js'
 import { CONSUMER } from './topology.js'

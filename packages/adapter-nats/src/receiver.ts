@@ -1,4 +1,5 @@
 import {
+  briefly,
   type Delivery,
   DriverError,
   type Failure,
@@ -11,7 +12,7 @@ import {
   systemClock,
 } from '@msgloop/core/driver'
 import type { Msg } from '@nats-io/transport-node'
-import { briefly, type Connection } from './connection.js'
+import type { Connection } from './connection.js'
 import { buried, type Copy, givenBack, movedTo } from './copies.js'
 import { GRACE_MS, Intake, type Pull, SILENCE_MS } from './intake.js'
 import { ACK, ask, IN_PROGRESS, leaseLost, nak, type Order, replace, settle } from './orders.js'

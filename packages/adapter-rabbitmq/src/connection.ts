@@ -1,23 +1,16 @@
-import { DriverError, lostError, systemClock, untilAborted } from '@msgloop/core/driver'
+import {
+  briefly,
+  DriverError,
+  GRACE_MS,
+  lostError,
+  SharedAttempt,
+  systemClock,
+  untilAborted,
+} from '@msgloop/core/driver'
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, type SocketOptions } from 'amqplib'
 import { corkTicks } from './cork.js'
 import { bindForDelays, declareLevels } from './delay-levels.js'
 import type { Target } from './url.js'
-
-/** What a graceful end may take before the socket is destroyed. */
-const GRACE_MS = 2_000
-
-/** Resolves when `work` is over, however it ended, or with false after `GRACE_MS`: a dead peer answers nothing. */
-export function briefly(work: Promise<unknown>): Promise<boolean> {
-  return new Promise((resolve) => {
-    const cancel = systemClock.after(GRACE_MS, () => resolve(false))
-    const over = (): void => {
-      cancel()
-      resolve(true)
-    }
-    work.then(over, over)
-  })
-}
 
 /** One AMQP connection, from its handshake to its end. */
 export class Session {
@@ -130,18 +123,12 @@ export class Session {
   }
 }
 
-interface Attempt {
-  readonly session: Promise<Session>
-  readonly abort: () => void
-  waiting: number
-}
-
 /** A connection that is opened by whoever needs it, and anew after each loss. One attempt at a time. */
 export class Connection {
   readonly #target: Target
   readonly #label: string
   #session: Session | undefined
-  #attempt: Attempt | undefined
+  readonly #attempt = new SharedAttempt((abort) => this.#dial(abort))
   #destroy: () => void = () => {}
   #hadSession = false
   #closed = false
@@ -160,35 +147,17 @@ export class Connection {
   async open(signal?: AbortSignal): Promise<Session> {
     if (this.#closed) throw new DriverError('CLOSED', `rabbitmq: ${this.#target.address} was closed`)
     if (this.#session) return this.#session
-    this.#attempt ??= this.#begin()
-    const attempt = this.#attempt
-    attempt.waiting++
-    try {
-      return await untilAborted(attempt.session, signal)
-    } finally {
-      if (--attempt.waiting === 0 && this.#attempt === attempt) attempt.abort()
-    }
+    return this.#attempt.join(signal)
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#attempt?.abort()
+    this.#attempt.abort()
     const session = this.#session
     if (!session) return
     await briefly(session.model.close())
     // Closed or not: a peer that is gone would keep the socket, and with it the process.
     this.#destroy()
-  }
-
-  #begin(): Attempt {
-    const socket = new AbortController()
-    const attempt: Attempt = { session: this.#dial(socket), abort: () => socket.abort(), waiting: 0 }
-    const over = (): void => {
-      if (this.#attempt === attempt) this.#attempt = undefined
-    }
-    attempt.session.then(over, over)
-    socket.signal.addEventListener('abort', over)
-    return attempt
   }
 
   /** `socket` destroys the connection's socket, at any time of its life. */

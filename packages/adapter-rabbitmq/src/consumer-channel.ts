@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import {
+  briefly,
   DriverError,
   type Failure,
   lostError,
@@ -10,7 +11,7 @@ import {
   untilAborted,
 } from '@msgloop/core/driver'
 import type { Channel, ConsumeMessage } from 'amqplib'
-import { briefly, type Session } from './connection.js'
+import type { Session } from './connection.js'
 import { type Copies, type Copy, publishCopies } from './copies.js'
 import { Token } from './token.js'
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import {
+  briefly,
   DriverError,
   type Failure,
   lostError,
@@ -9,7 +10,7 @@ import {
   type ReplyOptions,
   untilAborted,
 } from '@msgloop/core/driver'
-import { briefly, type Connection } from './connection.js'
+import type { Connection } from './connection.js'
 import type { Copies } from './copies.js'
 import { OWN_PREFIX } from './delay.js'
 import { assertQueue } from './objects.js'

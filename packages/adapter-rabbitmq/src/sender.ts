@@ -1,6 +1,13 @@
-import type { Failure, Outgoing, QueueSpec, Sender, WireMessage } from '@msgloop/core/driver'
+import {
+  briefly,
+  type Failure,
+  type Outgoing,
+  type QueueSpec,
+  type Sender,
+  type WireMessage,
+} from '@msgloop/core/driver'
 import type { ConfirmChannel, Options } from 'amqplib'
-import { briefly, type Session } from './connection.js'
+import type { Session } from './connection.js'
 import { delayKey, entryLevel, levelName, stepsOf } from './delay.js'
 import { unsent } from './errors.js'
 import { queueFor, queuesOf } from './partitions.js'

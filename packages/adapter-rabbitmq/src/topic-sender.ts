@@ -1,5 +1,5 @@
-import type { Failure, Outgoing, Sender } from '@msgloop/core/driver'
-import { briefly, type Session } from './connection.js'
+import { briefly, type Failure, type Outgoing, type Sender } from '@msgloop/core/driver'
+import type { Session } from './connection.js'
 import { Publisher } from './publisher.js'
 import { bufferOf } from './sender.js'
 import { encode } from './wire.js'

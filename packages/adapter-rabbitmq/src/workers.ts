@@ -1,6 +1,6 @@
-import { systemClock, untilAborted } from '@msgloop/core/driver'
+import { briefly, systemClock, untilAborted } from '@msgloop/core/driver'
 import type { Channel } from 'amqplib'
-import { briefly, type Session } from './connection.js'
+import type { Session } from './connection.js'
 import { assertQueue } from './objects.js'
 
 /** How long the queue outlives the last worker. */

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { DriverError, systemClock, untilAborted } from '@msgloop/core/driver'
+import { DriverError, SharedAttempt, systemClock, untilAborted } from '@msgloop/core/driver'
 import type { Script } from './script.js'
 import { type Role, Session } from './session.js'
 import type { Node, Target } from './url.js'
@@ -12,18 +12,12 @@ const MOST_ROUTES = 10_000
 /** Nodes of a cluster that is being repaired are tried one after the other, and time is short. */
 const NODE_TIMEOUT_MS = 3_000
 
-interface Attempt {
-  readonly session: Promise<Session>
-  readonly abort: AbortController
-  waiting: number
-}
-
 /** The connections of one driver: for each node one for commands, and as many as there are blocking reads and subscriptions. */
 export class Nodes {
   readonly #target: Target
   readonly #scripts: readonly Script[]
   readonly #sessions = new Map<string, Session>()
-  readonly #attempts = new Map<string, Attempt>()
+  readonly #attempts = new Map<string, SharedAttempt<Session>>()
   /** Which node has the keys of a tag, as far as is known. */
   readonly #routes = new Map<string, Node>()
   readonly #others = new Set<Session>()
@@ -160,26 +154,14 @@ export class Nodes {
     if (session && !session.over) return session
     let attempt = this.#attempts.get(name)
     if (!attempt) {
-      const abort = new AbortController()
-      attempt = { session: this.#dial(node, 'commands', abort), abort, waiting: 0 }
+      attempt = new SharedAttempt(async (abort) => {
+        const opened = await this.#dial(node, 'commands', abort)
+        this.#sessions.set(name, opened)
+        return opened
+      })
       this.#attempts.set(name, attempt)
-      const over = (): void => {
-        if (this.#attempts.get(name) === attempt) this.#attempts.delete(name)
-      }
-      attempt.session
-        .then(
-          (opened) => this.#sessions.set(name, opened),
-          () => {},
-        )
-        .finally(over)
-      abort.signal.addEventListener('abort', over)
     }
-    attempt.waiting++
-    try {
-      return await untilAborted(attempt.session, signal)
-    } finally {
-      if (--attempt.waiting === 0) attempt.abort.abort()
-    }
+    return attempt.join(signal)
   }
 
   async #another(node: Node, role: Role, signal: AbortSignal): Promise<Session> {
