@@ -35,6 +35,14 @@ const LINGER_MS = 600
 /** The largest number a prefetch count can be. */
 const MOST_PREFETCH = 65_535
 
+export interface ChannelOptions extends Pick<ReceiverOptions, 'prefetch' | 'consumer'> {
+  /**
+   * What is released goes back when the channel is closed, with all else and in the order of its delivery. Given back
+   * while consuming it would come again behind what was pushed meanwhile. Default false.
+   */
+  readonly returnsOnClose?: boolean
+}
+
 /** One consumer on a channel of its own. When the channel ends, so do its delivery tags. */
 export class ConsumerChannel {
   readonly queue: string
@@ -46,6 +54,7 @@ export class ConsumerChannel {
   readonly #gone = new AbortController()
   /** What the broker waits for an answer to, in the order of delivery. */
   readonly #outstanding = new Set<Token>()
+  #returnsOnClose = false
   #prefetch = 0
   #consumerTag = ''
   /** By the clock's `elapsed`. */
@@ -61,13 +70,14 @@ export class ConsumerChannel {
   static async open(
     session: Session,
     queue: string,
-    options: Pick<ReceiverOptions, 'prefetch' | 'consumer'>,
+    options: ChannelOptions,
     copies: Copies,
     events: ConsumerEvents,
     signal?: AbortSignal,
   ): Promise<ConsumerChannel> {
     const channel = await session.channel(signal)
     const consumer = new ConsumerChannel(session, channel, queue, copies, events)
+    consumer.#returnsOnClose = options.returnsOnClose ?? false
     try {
       await untilAborted(consumer.#consume(options), signal)
       if (consumer.#lost) throw consumer.#lost
@@ -127,7 +137,10 @@ export class ConsumerChannel {
 
   /** False when the delivery is no longer ours. */
   release(token: Token): boolean {
-    return this.#answer(token, 'release')
+    if (!this.#returnsOnClose) return this.#answer(token, 'release')
+    if (!this.#owns(token)) return false
+    token.settled = true
+    return true
   }
 
   /** Ends the flow of deliveries; what still comes is given back. Resolves with whether the broker answers at all. */
@@ -157,7 +170,7 @@ export class ConsumerChannel {
     this.#end()
   }
 
-  async #consume(options: Pick<ReceiverOptions, 'prefetch' | 'consumer'>): Promise<void> {
+  async #consume(options: ChannelOptions): Promise<void> {
     this.#prefetch = Math.min(options.prefetch, MOST_PREFETCH)
     await this.#channel.prefetch(this.#prefetch, false)
     const { consumerTag } = await this.#channel.consume(this.queue, (message) => this.#arrived(message), {

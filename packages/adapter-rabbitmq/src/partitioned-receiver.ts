@@ -154,7 +154,7 @@ export class PartitionedReceiver implements Receiver<Token> {
     consumer = await ConsumerChannel.open(
       this.#session,
       partition.queue,
-      { prefetch: Math.ceil(prefetch / ORDER_PARTITIONS), consumer: name },
+      { prefetch: Math.ceil(prefetch / ORDER_PARTITIONS), consumer: name, returnsOnClose: true },
       this.#copies,
       {
         arrived: (token) => this.#arrived(partition, token),
@@ -212,7 +212,8 @@ export class PartitionedReceiver implements Receiver<Token> {
     const partition = this.#partitions.get(queue)
     if (!partition) return
     for (const { token } of settled) if (token.settled) partition.held.delete(token)
-    if (partition.leaving) this.#leave(partition)
+    // What is released goes back when the partition is left: nothing later of it is handed out before.
+    if (partition.leaving || settled.some(({ verdict }) => verdict.kind === 'release')) this.#leave(partition)
   }
 
   #leave(partition: Partition): void {

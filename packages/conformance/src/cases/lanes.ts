@@ -82,6 +82,7 @@ export const laneCases: readonly Case[] = [
     id: 'O3-idle',
     clauses: ['O3', 'R3'],
     name: 'a consumer that waits takes from whichever lane a message comes to',
+    timeoutMs: 60_000,
     async run(t) {
       for (const concurrency of [1, 8]) {
         const queue = await t.queue<string>({ lanes: true })

@@ -173,12 +173,14 @@ export const orderUnderChangeCases: readonly Case[] = [
       const first = t.consume(await t.open(definition), handler, { concurrency: 4 }).consumer
       t.consume(await t.open(definition), handler, { concurrency: 2, prefetch: 3 })
       await sendNumbered(sending, keysNamed(10), 30)
-      const reached = (count: number): Promise<unknown> =>
-        t.until(
+      const reached = async (count: number): Promise<void> => {
+        await t.until(
           `${count} to be done`,
           () => log.completed,
-          (completed) => completed >= count,
+          (completed) => completed >= count || log.faults.length > 0,
         )
+        log.assertInOrder()
+      }
       await reached(30)
       first.concurrency = 1
       await reached(60)
