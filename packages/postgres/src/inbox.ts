@@ -40,8 +40,6 @@ export interface PostgresInbox<Tx> extends Inbox<Tx> {
   prune(): Promise<number>
 }
 
-/** How a second run ends whose first is still under way after this long. */
-const LOCK_MS = 2_000
 /** Serializable transactions that met before the handler began are tried again this often. */
 const TRIES = 5
 
@@ -88,7 +86,7 @@ class PoolInbox implements PostgresInbox<unknown> {
     this.#migrates = options.tables !== 'verify'
     this.#connectMs = milliseconds('postgresInbox: option "connectTimeout"', options.connectTimeout ?? '10s')
     this.#transactions = options.transactions
-    this.#sql = markStatements(this.#schema, name, LOCK_MS, options.isolation)
+    this.#sql = markStatements(this.#schema, name, options.isolation)
     const keepMs = milliseconds('postgresInbox: option "keep"', options.keep ?? '14d')
     this.#retention = new Retention(pool, this.#sql.prune, [name], keepMs)
     surviveErrors(pool)
@@ -110,13 +108,12 @@ class PoolInbox implements PostgresInbox<unknown> {
   async find(mark: Mark, signal: AbortSignal): Promise<'marked' | 'unmarked' | 'running'> {
     const what = `${this.name} cannot look for message ${mark.id}`
     const client = await this.#client(what, signal)
-    let broken = false
+    let broken = true
     try {
-      const begun = await this.#begin(client, mark, what)
-      await client.query('ROLLBACK')
-      return begun === 'running' ? 'running' : begun === 'duplicate' ? 'marked' : 'unmarked'
+      const { marked, free } = await this.#sql.find(client, mark)
+      broken = false
+      return marked ? 'marked' : free ? 'unmarked' : 'running'
     } catch (error) {
-      broken = true
       throw sorted(what, error)
     } finally {
       client.release(broken)
@@ -178,10 +175,11 @@ class PoolInbox implements PostgresInbox<unknown> {
     for (let attempt = 1; ; attempt++) {
       try {
         const xid = await this.#sql.begin(client, mark)
-        return xid === undefined ? 'duplicate' : { xid }
+        if (xid !== undefined) return { xid }
+        const { rows } = await client.query(this.#sql.marked, [mark.queue, mark.id])
+        return rows[0]?.marked ? 'duplicate' : 'running'
       } catch (error) {
         const code = codeOf(error)
-        if (code === LOCK_NOT_AVAILABLE) return 'running'
         if (!(code !== undefined && COLLIDED.has(code)) || attempt === TRIES) throw sorted(what, error)
         await client.query('ROLLBACK')
       }
@@ -213,17 +211,16 @@ class PoolInbox implements PostgresInbox<unknown> {
     const what = `${this.name}: message ${mark.id}`
     let outcome: InboxOutcome = 'committed'
     let begun = false
-    const query = (tx: unknown, text: string, values: readonly unknown[] = []) =>
+    const query = (tx: unknown, text: string, values: readonly unknown[]) =>
       transactions.query(tx, text, values)
     try {
       await transactions.run(async (tx) => {
-        await query(tx, this.#sql.waitBriefly)
         const [row] = await query(tx, this.#sql.mark, [mark.queue, mark.id])
         if (!row) {
-          outcome = 'duplicate'
+          const [found] = await query(tx, this.#sql.marked, [mark.queue, mark.id])
+          outcome = found?.marked ? 'duplicate' : 'running'
           return
         }
-        await query(tx, this.#sql.waitAsBefore)
         begun = true
         await orAborted(signal, () => work(tx))
         await query(tx, this.#sql.stillIn, [String(row.xid)])
@@ -232,7 +229,6 @@ class PoolInbox implements PostgresInbox<unknown> {
       return outcome
     } catch (error) {
       const code = codeOf(error) ?? codeOf((error as { cause?: unknown } | undefined)?.cause)
-      if (!begun && code === LOCK_NOT_AVAILABLE) return 'running'
       if (!begun && code !== undefined && COLLIDED.has(code)) return 'running'
       if (!begun) throw sorted(`${what} cannot begin`, error)
       if (code === IN_FAILED_TRANSACTION || code === DIVISION_BY_ZERO) throw ended(what, error)
@@ -249,7 +245,6 @@ class PoolInbox implements PostgresInbox<unknown> {
   }
 }
 
-const LOCK_NOT_AVAILABLE = '55P03'
 const IN_FAILED_TRANSACTION = '25P02'
 const DIVISION_BY_ZERO = '22012'
 /** Serialization failure and deadlock: nothing has begun, so the same can be tried again at once. */
