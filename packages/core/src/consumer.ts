@@ -4,14 +4,18 @@ import type { Message } from './message.js'
 
 /**
  * Returning settles with ack; throwing is judged by the queue's retry policy.
- * Throw `Reject` to dead-letter at once, `RetryAfter` to choose the delay.
+ * Throw `Reject` to dead-letter at once, `RetryAfter` to choose the delay. What it returns is the answer, where the
+ * message is a request.
  *
  * `tx` is the transaction of the consumer's inbox: what is done in it happens exactly once, when the handler
  * returns. Without an inbox there is none.
  */
 export type Handler<T, Tx = undefined> = (body: T, message: Message<T>, tx: Tx) => unknown
 
-/** Wraps handlers. Runs in the order given, outermost first; not calling `next` skips the handler. */
+/**
+ * Wraps handlers. Runs in the order given, outermost first; not calling `next` skips the handler. What it resolves
+ * with is the answer, where the message is a request: what `next` resolved with.
+ */
 export interface Middleware {
   (message: Message<unknown>, next: () => Promise<unknown>): Promise<unknown>
   /**

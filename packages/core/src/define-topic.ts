@@ -64,11 +64,12 @@ export function defineTopic<T = unknown>(name: string, options: TopicOptions<T> 
 export function defineSubscription<T>(
   { name: topic, schema, codec }: TopicDefinition<T>,
   name: string,
-  { patterns = ['#'], ...options }: SubscriptionOptions,
+  given: SubscriptionOptions,
 ): SubscriptionDefinition<T> {
   checkSubscriptionName(name)
   const at = `subscription "${name}" of topic "${topic}"`
-  onlyKnown(at, options, SUBSCRIPTION_OPTIONS)
+  onlyKnown(at, given, SUBSCRIPTION_OPTIONS)
+  const { patterns = ['#'], ...options } = given
   return Object.freeze({
     ...defineQueue<T>(`${topic}.${name}`, { ...options, ...(schema && { schema }), codec }),
     topic,

@@ -89,7 +89,7 @@ export class Handles {
   }
 
   topic<T>(given: TopicDefinition<T> | string): Topic<T> {
-    if (typeof given !== 'string' && typeof given?.codec?.encode !== 'function')
+    if (typeof given !== 'string' && (typeof given?.codec?.encode !== 'function' || 'retry' in given))
       throw new MsgloopError('INVALID', 'broker.topic takes what defineTopic() made, or a name')
     const name = typeof given === 'string' ? given : given.name
     const known = this.#topics.get(name)

@@ -248,7 +248,8 @@ function refuseInvalid(at: string, problem: string | undefined): void {
     throw new MsgloopError('INVALID', `${at}: the body does not match the schema: ${problem}`)
 }
 
-function rejected(at: string, error: unknown): MsgloopError {
+/** What was refused before any I/O, whatever was thrown. */
+export function rejected(at: string, error: unknown): MsgloopError {
   if (isA(error, MsgloopError))
     return new MsgloopError(error.code, error.message, {
       outcome: 'rejected',

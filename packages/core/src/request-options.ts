@@ -2,7 +2,7 @@ import type { Duration } from './duration.js'
 import { positiveMilliseconds } from './duration.js'
 import { MsgloopError } from './error.js'
 import { onlyKnown } from './options.js'
-import { SEND_OPTIONS } from './outgoing.js'
+import { rejected, SEND_OPTIONS } from './outgoing.js'
 import type { RequestOptions, SendOptions } from './queue.js'
 
 const DEFAULT_TIMEOUT: Duration = '30s'
@@ -26,7 +26,6 @@ export function readRequest(at: string, options: RequestOptions): ReadRequest {
     const ttl = rest.ttl ?? (expires ? timeoutMs : undefined)
     return { timeoutMs, signal, send: { ...rest, ...(ttl !== undefined && { ttl }) } }
   } catch (error) {
-    if (!(error instanceof MsgloopError)) throw error
-    throw new MsgloopError(error.code, error.message, { outcome: 'rejected' })
+    throw rejected(at, error)
   }
 }

@@ -15,7 +15,6 @@ export function checkSubject(at: string, subject: unknown): asserts subject is s
   throw new MsgloopError(
     'INVALID',
     `${at}: ${quoted(subject)} is not a subject: give segments of letters, digits, "_" or "-" separated by dots, ${LIMITS}`,
-    { outcome: 'rejected' },
   )
 }
 

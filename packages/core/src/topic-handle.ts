@@ -5,7 +5,7 @@ import type { SubscriptionOptions, TopicDefinition } from './define-topic.js'
 import type { Drift, TopicSpec } from './driver.js'
 import { MsgloopError } from './error.js'
 import { onlyKnown } from './options.js'
-import { SEND_OPTIONS } from './outgoing.js'
+import { rejected, SEND_OPTIONS } from './outgoing.js'
 import { Outlet } from './outlet.js'
 import type { SendResult } from './queue.js'
 import type { SenderLink } from './sender-link.js'
@@ -49,8 +49,12 @@ export class TopicHandle<T> implements Topic<T> {
 
   check(subject: string, options: PublishOptions): void {
     const at = `publish to ${this.#outlet.at}`
-    checkSubject(at, subject)
-    checkOptions(at, options)
+    try {
+      checkSubject(at, subject)
+      checkOptions(at, options)
+    } catch (error) {
+      throw rejected(at, error)
+    }
   }
 
   async publishBatch(
@@ -88,17 +92,11 @@ export class TopicHandle<T> implements Topic<T> {
 }
 
 function checkOptions(at: string, options: PublishOptions): void {
-  if (options && 'delay' in options && options.delay !== undefined)
+  onlyKnown(at, options, SEND_OPTIONS)
+  if (Reflect.get(options, 'delay') !== undefined)
     throw new MsgloopError(
       'INVALID',
       `${at}: option "delay" is not possible for a topic; send to a queue with a delay, and publish from its handler`,
-      { outcome: 'rejected' },
     )
-  try {
-    onlyKnown(at, options, PUBLISH_OPTIONS)
-  } catch (error) {
-    throw error instanceof MsgloopError
-      ? new MsgloopError(error.code, error.message, { outcome: 'rejected' })
-      : error
-  }
+  onlyKnown(at, options, PUBLISH_OPTIONS)
 }

@@ -27,6 +27,19 @@ async function openInbox(t: CaseContext): Promise<Inbox> {
 
 const text = (message: WireMessage | undefined): string => Buffer.from(message?.body ?? []).toString()
 
+/** A request that another process has in its handler. */
+async function heldRequest(t: CaseContext) {
+  const definition = heldQueue(t.name())
+  const queue = await t.open(definition)
+  await queue.receive()
+  const child = await t.harness.spawnConsumer?.(queue.name)
+  assert.ok(child)
+  const answer = queue.request({}, { id: 'r1', timeout: '25s' })
+  answer.catch(() => {})
+  assert.equal(await t.settled('the other process to hold it', child.started), 'r1')
+  return { definition, child, answer }
+}
+
 export const requestForeignCases: readonly Case[] = [
   {
     id: 'Q1-foreign',
@@ -287,14 +300,7 @@ export const requestForeignCases: readonly Case[] = [
     timeoutMs: 30_000,
     skip: all(needsReplies, needsProcess),
     async run(t) {
-      const definition = heldQueue(t.name())
-      const queue = await t.open(definition)
-      await queue.receive()
-      const child = await t.harness.spawnConsumer?.(queue.name)
-      assert.ok(child)
-      const answer = queue.request({}, { id: 'r1', timeout: '25s' })
-      answer.catch(() => {})
-      assert.equal(await t.settled('the other process to hold it', child.started), 'r1')
+      const { child, answer } = await heldRequest(t)
       await child.terminate()
       assert.equal(await t.settled('the answer', answer), HELD_ANSWER)
     },
@@ -306,14 +312,7 @@ export const requestForeignCases: readonly Case[] = [
     timeoutMs: 30_000,
     skip: all(needsReplies, needsProcess),
     async run(t) {
-      const definition = heldQueue(t.name())
-      const queue = await t.open(definition)
-      await queue.receive()
-      const child = await t.harness.spawnConsumer?.(queue.name)
-      assert.ok(child)
-      const answer = queue.request({}, { timeout: '25s' })
-      answer.catch(() => {})
-      await t.settled('the other process to hold it', child.started)
+      const { definition, child, answer } = await heldRequest(t)
       await child.kill()
       t.consume(await t.open(definition), () => 'from the next')
       assert.equal(await t.settled('the answer', answer), 'from the next')

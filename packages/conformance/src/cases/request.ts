@@ -3,7 +3,7 @@ import type { Queue } from '@msgloop/core'
 import { bytes, immediate, Reject } from '@msgloop/core'
 import type { Case } from '../case.js'
 import type { CaseContext } from '../context.js'
-import { refused, sameBytes, wrong } from '../expect.js'
+import { describe, refused, sameBytes, wrong } from '../expect.js'
 import { randomBytes } from '../random.js'
 import { numberSchema } from '../schema.js'
 import { deferred, pause } from '../wait.js'
@@ -303,8 +303,14 @@ export const requestCases: readonly Case[] = [
         { expires: 1 },
         { unknown: 1 },
         { id: 'ä' },
+        5,
+        {
+          get timeout() {
+            throw new Error('hostile')
+          },
+        },
       ])
-        await refused(JSON.stringify(options), () => queue.request({}, wrong(options)), 'INVALID', 'rejected')
+        await refused(describe(options), () => queue.request({}, wrong(options)), 'INVALID', 'rejected')
       await refused('a body', () => queue.request(7n), 'INVALID', 'rejected')
       assert.deepEqual(calls, [])
     },

@@ -197,6 +197,14 @@ export const topicRoutingCases: readonly Case[] = [
           'INVALID',
           'rejected',
         )
+      for (const options of [5, null, 'now'])
+        await refused(
+          `options ${options}`,
+          () => topic.publish('a', {}, wrong(options)),
+          'INVALID',
+          'rejected',
+        )
+      await refused('a queue', () => broker.topic(wrong(t.define())), 'INVALID')
       for (const options of [{ codec: 1 }, { sendTimeout: '1s' }, { dedup: '1s' }, { schema: {} }])
         await refused(
           `options ${Object.keys(options)}`,
