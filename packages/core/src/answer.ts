@@ -31,7 +31,8 @@ export function answerTo(
 ): Reply | undefined {
   const { kind } = judged.verdict
   if ((kind !== 'ack' && kind !== 'move') || judged.value === UNANSWERED) return undefined
-  const said = kind === 'ack' ? value(judged.value, rules) : failure(reasonFor(judged))
+  const failed = kind === 'move' || 'error' in judged
+  const said = failed ? failure(reasonFor(judged)) : value(judged.value, rules)
   return {
     address: request.replyTo,
     message: {

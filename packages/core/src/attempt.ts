@@ -70,7 +70,7 @@ export async function attempt<T>(
     const { consumer } = attempting
     publishFailed(context, held, { queue: definition.name, consumer, book, durationMs, error })
   }
-  return { judged: ACK, durationMs }
+  return { judged: { ...ACK, error }, durationMs }
 
   async function begin(message: Message<T>): Promise<Outcome | undefined> {
     const { ackFirst, consumer, run, handlerTimeoutMs } = attempting

@@ -17,7 +17,7 @@ import type { Held } from './held.js'
 import { HeldRetries } from './held-retries.js'
 import { Intake } from './intake.js'
 import type { Judgement } from './judge.js'
-import { ACK, RELEASE } from './judge.js'
+import { acked, RELEASE, UNANSWERED } from './judge.js'
 import { positiveInteger } from './options.js'
 import { QuietCheck } from './quiet-check.js'
 import type { ResolvedQueue } from './resolved-queue.js'
@@ -362,6 +362,7 @@ export class ConsumerLoop<T> implements Consumer {
     if (!this.#running.has(held) || this.#ending.has(held)) return
     this.#ending.add(held)
     const fate = this.#exactlyOnce ? await this.#exactlyOnce.judge(held, judged) : judged
+    if (held.ackedFirst) await this.#context.answers.settled(this.#resolved, held.delivery.message, fate)
     const gone = held.ackedFirst ?? (await this.#settler.settle(held, fate, book, durationMs))
     this.#ending.delete(held)
     this.#running.delete(held)
@@ -372,7 +373,7 @@ export class ConsumerLoop<T> implements Consumer {
   }
 
   readonly #ackFirst = async (held: Held, book: Book): Promise<boolean> => {
-    held.ackedFirst = await this.#settler.settle(held, ACK, book)
+    held.ackedFirst = await this.#settler.settle(held, acked(UNANSWERED), book)
     return held.ackedFirst
   }
 

@@ -42,7 +42,10 @@ export const RELEASE: Judgement = Object.freeze({
   step: 'released',
 })
 
-/** The message was handled before, and what its handler returned went with the process that ran it. */
+/**
+ * No answer belongs to this ack: it comes before the handler, or the message was handled before and what was
+ * returned then went with the process that ran it.
+ */
 export const UNANSWERED = Symbol('unanswered')
 
 export function acked(value: unknown): Judgement {

@@ -8,7 +8,7 @@ import { flow } from './flow.js'
 import type { Held } from './held.js'
 import { Incoming } from './incoming.js'
 import type { Judgement } from './judge.js'
-import { ACK, acked, beforeUserCode, deadLetter, judgeFailure, RELEASE } from './judge.js'
+import { acked, beforeUserCode, deadLetter, judgeFailure, RELEASE, UNANSWERED } from './judge.js'
 import type { Delivery } from './message.js'
 import { receiptFor } from './receipt.js'
 import type { ResolvedQueue } from './resolved-queue.js'
@@ -29,6 +29,8 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
   readonly #since: number
   readonly #begun: number
   #settled: { verb: string; done: Promise<void> } | undefined
+  /** It was acked before it was shown, and that was no time to answer. */
+  #owesAnswer: boolean
 
   constructor(context: Context, resolved: ResolvedQueue<T>, held: Held, book: Book, body: T) {
     super(held, book, body, resolved.definition.name)
@@ -38,11 +40,14 @@ export class ManualDelivery<T> extends Incoming<T> implements Delivery<T> {
     this.#pages = book
     this.#since = context.clock.now()
     this.#begun = context.clock.elapsed()
-    if (atMostOnce(resolved)) this.#settled = { verb: 'ack', done: Promise.resolve() }
+    this.#owesAnswer = atMostOnce(resolved)
+    if (this.#owesAnswer) this.#settled = { verb: 'ack', done: Promise.resolve() }
   }
 
-  ack(answer?: unknown): Promise<void> {
-    return this.#settle('ack', () => acked(answer))
+  async ack(answer?: unknown): Promise<void> {
+    if (!this.#owesAnswer) return await this.#settle('ack', () => acked(answer))
+    this.#owesAnswer = false
+    await this.#context.answers.settled(this.#resolved, this.#mine.delivery.message, acked(answer))
   }
 
   release(): Promise<void> {
@@ -154,7 +159,7 @@ export async function toDelivery<T>(
     if (decoded.ok) {
       shown = new ManualDelivery(context, resolved, held, book, decoded.body)
       if (!atMostOnce(resolved)) return shown
-      judged = ACK
+      judged = acked(UNANSWERED)
     } else judged = deadLetter(context, resolved.definition, book, decoded.reason, decoded)
   }
   try {

@@ -136,6 +136,32 @@ export const requestForeignCases: readonly Case[] = [
     },
   },
   {
+    id: 'Q1-at-most-once',
+    clauses: ['Q1', 'X1'],
+    name: 'a handler that runs after the ack answers when it has ended, once: with what it returned, or its failure',
+    skip: needsReplies,
+    async run(t) {
+      const queue = await t.queue<string>({ guarantee: 'at-most-once' })
+      const gate = deferred()
+      const runs = t.consume(queue, async (body) => {
+        await gate.promise
+        if (body === 'bad') throw new RangeError('too far')
+        return `answer to ${body}`
+      })
+      const good = queue.request('good')
+      const bad = refused('the request', () => queue.request('bad'), 'REMOTE')
+      await t.count('handler runs', runs.list, 2)
+      gate.resolve()
+      assert.equal(await good, 'answer to good')
+      assert.match((await bad).message, /RangeError: too far/)
+      await runs.consumer.close()
+      const by = queue.request('by hand')
+      const [delivery] = await queue.receive({ wait: '10s' })
+      await delivery?.ack('answer')
+      assert.equal(await by, 'answer')
+    },
+  },
+  {
     id: 'Q1-answer-fails',
     clauses: ['Q1', 'Q2'],
     name: 'answers that could not be sent are tried again, and those that came meanwhile go together',
