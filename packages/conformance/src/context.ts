@@ -285,7 +285,7 @@ export class CaseContext {
     if (objects.length === 0) return
     const driver = await this.harness.openDriver()
     try {
-      for (const each of objects) await driver.admin.delete(each, AbortSignal.timeout(5_000))
+      for (const each of objects) await driver.admin.delete(each, AbortSignal.timeout(DELETE_MS))
     } finally {
       await driver.close()
     }
@@ -323,6 +323,9 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) list.push(item)
   return list
 }
+
+/** An emulator that serves one call after the other takes its time; the runner bounds them all. */
+const DELETE_MS = 15_000
 
 const COMMON = { kind: 'queue', leaseMs: 30_000, dedupWindowMs: 0, order: 'none' } as const
 

