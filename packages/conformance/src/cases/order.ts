@@ -270,10 +270,11 @@ export const orderCases: readonly Case[] = [
       const definition = t.define<Numbered>({ order: 'key', retry: immediate({ attempts: 2 }) })
       const sending = await t.open(definition)
       const log = new KeyLog()
-      for (let worker = 0; worker < 2; worker++) t.consume(await t.open(definition), log.handler())
       // Where settlements wait for company, each message of a key waits for the one before it that much longer.
       const count = t.capabilities.limits.settleLingerMs > 0 ? 500 : 2_000
+      // All are there before anybody consumes: handed over one at a time they could not be mixed up.
       await sendNumbered(sending, ['only'], count)
+      for (let worker = 0; worker < 2; worker++) t.consume(await t.open(definition), log.handler())
       await t.until(
         'all to be done',
         () => log.completed,
