@@ -10,9 +10,16 @@ import { TURNS } from './turns-script.js'
 export const DECLARE = new Script(
   'declare',
   `
+local declared = redis.call('HGETALL', KEYS[2])
+if #declared > 0 then
+  -- Who may not make a group need not, where there is one.
+  local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+  for at = 1, groups.err and 0 or #groups do
+    if groups[at][2] == '${GROUP}' then return declared end
+  end
+end
 local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], '${GROUP}', '0', 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
-local declared = redis.call('HGETALL', KEYS[2])
 if #declared > 0 then return declared end
 redis.call('HSET', KEYS[2], unpack(ARGV))
 return {}
