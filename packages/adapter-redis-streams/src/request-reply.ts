@@ -53,7 +53,8 @@ export class RedisReplies implements Replies {
     redis.once('moved', lost)
     redis.on(cluster ? 'smessageBuffer' : 'messageBuffer', (_: Buffer, payload: Buffer) => {
       const message = read(payload)
-      if (message) onReply(message)
+      // What was on its way when it was closed still comes.
+      if (message && !over) onReply(message)
     })
     const keepAsking = (): void => {
       ping = systemClock.after(PING_MS, () => void redis.ping().then(keepAsking, lost))
