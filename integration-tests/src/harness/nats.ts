@@ -52,12 +52,13 @@ export async function natsHarness(server: NatsServer): Promise<Harness> {
       proxy.down()
       return async () => proxy.up()
     },
-    async sendForeign(queue, { body, contentType, headers: given, id, correlationId, type }) {
+    async sendForeign(queue, { body, contentType, headers: given, id, correlationId, replyTo, type }) {
       const lines = headers()
       for (const [name, value] of Object.entries(given ?? {})) lines.append(name, value)
       if (contentType !== undefined) lines.append('Content-Type', contentType)
       if (correlationId !== undefined) lines.append('Correlation-Id', correlationId)
       if (type !== undefined) lines.append('Type', type)
+      if (replyTo !== undefined) lines.append('msgloop-reply-to', replyTo)
       await js.publish(`msgloop.${token(queue)}`, body, {
         headers: lines,
         ...(id !== undefined && { msgID: id }),

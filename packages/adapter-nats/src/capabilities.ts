@@ -35,7 +35,7 @@ export const capabilities: Capabilities = Object.freeze({
    * waiting for a delay, and given back, in one number. So it cannot tell what is ready.
    */
   stats: Object.freeze(['oldestAgeMs'] as const),
-  order: 'none',
-  topics: false,
-  replies: false,
+  order: 'broker',
+  topics: true,
+  replies: true,
 })

@@ -2,7 +2,7 @@ import { BOOK_HEADERS, type Failure } from '@msgloop/core/driver'
 import { judgeStored, Round } from './round.js'
 import type { Session } from './session.js'
 import type { Token } from './token.js'
-import { DEATH_HEADER, DEDUP_HEADER, DELAY_HEADER, encode, type Headers, withBooks } from './wire.js'
+import { DEATH_HEADER, DEDUP_HEADER, delayed, encode, type Headers, withBooks } from './wire.js'
 
 /** A message that is to be stored again, before the original is taken off. */
 export interface Copy {
@@ -16,7 +16,7 @@ export interface Copy {
 export const movedTo = (token: Token, subject: string, books: Readonly<Headers>): Copy => ({
   token,
   subject,
-  lines: encode(withBooks(token.decoded.message, books), { [DEDUP_HEADER]: token.origin.id }),
+  lines: encode(withBooks(token.decoded.message, books), { [DEDUP_HEADER]: token.copyId }),
 })
 
 /**
@@ -30,13 +30,19 @@ export function givenBack(token: Token, subject: string, seen: boolean, delayMs 
     [BOOK_HEADERS.attempt]: String(token.attempt),
     [BOOK_HEADERS.deliveries]: String(token.deliveries - (seen ? 0 : 1)),
   }
-  const delay = delayMs > 0 ? { [DELAY_HEADER]: String(Math.ceil(delayMs)) } : {}
   return {
     token,
     subject,
-    lines: encode({ ...message, headers }, { ...delay, [DEDUP_HEADER]: token.origin.id }),
+    lines: encode({ ...message, headers }, { ...delayed(delayMs), [DEDUP_HEADER]: token.copyId }),
   }
 }
+
+/** For the place that it is handed over at, as if it had been sent there. */
+export const fed = (token: Token, subject: string, delayMs: number): Copy => ({
+  token,
+  subject,
+  lines: encode(token.decoded.message, { ...delayed(delayMs), [DEDUP_HEADER]: token.copyId }),
+})
 
 /** What the broker's own dead-lettering would do, if it had one: no record but whence and when. */
 export function buried(token: Token, subject: string, source: string): Copy {
@@ -48,7 +54,7 @@ export function buried(token: Token, subject: string, source: string): Copy {
     subject,
     lines: encode(
       { ...message, headers, expiresAt: undefined },
-      { [DEATH_HEADER]: `${source} ${Date.now()}`, [DEDUP_HEADER]: token.origin.id },
+      { [DEATH_HEADER]: `${source} ${Date.now()}`, [DEDUP_HEADER]: token.copyId },
     ),
   }
 }

@@ -6,6 +6,7 @@ import type {
   Driver,
   Receiver,
   ReceiverOptions,
+  Replies,
   Sender,
   Source,
 } from '@msgloop/core/driver'
@@ -14,8 +15,9 @@ import { capabilities } from './capabilities.js'
 import { Connection } from './connection.js'
 import { classify } from './errors.js'
 import { NatsReceiver } from './receiver.js'
+import { NatsReplies } from './replies.js'
 import { NatsSender } from './sender.js'
-import { asQueue, streamOf, subjectOf } from './topology.js'
+import { checked } from './topology.js'
 import type { Target } from './url.js'
 
 /** One connection, opened on first use and again after each loss. Leases outlive it. */
@@ -24,6 +26,7 @@ export class NatsDriver implements Driver {
   readonly address: string
   readonly capabilities: Capabilities = capabilities
   readonly admin: Admin
+  readonly replies: Replies
   readonly #prefix: string
   readonly #connection: Connection
 
@@ -32,6 +35,7 @@ export class NatsDriver implements Driver {
     this.#prefix = target.prefix
     this.#connection = new Connection(target)
     this.admin = new NatsAdmin(this.#connection, target)
+    this.replies = new NatsReplies(this.#connection)
   }
 
   async connect(signal: AbortSignal): Promise<void> {
@@ -40,13 +44,12 @@ export class NatsDriver implements Driver {
   }
 
   async openSender(destination: Destination, signal: AbortSignal): Promise<Sender> {
-    const { name } = asQueue(destination)
-    const session = await this.#connection.open(signal)
-    return new NatsSender(session, streamOf(this.#prefix, name), subjectOf(this.#prefix, name))
+    checked(destination)
+    return new NatsSender(await this.#connection.open(signal), this.#prefix, destination)
   }
 
   async openReceiver(source: Source, options: ReceiverOptions, signal: AbortSignal): Promise<Receiver> {
-    return NatsReceiver.open(this.#connection, this.#prefix, asQueue(source), options, signal)
+    return NatsReceiver.open(this.#connection, this.#prefix, checked(source), options, signal)
   }
 
   classify(error: unknown): Classified {

@@ -102,3 +102,9 @@ function byApi(code: number, status: number): Classified {
   if (status === 503) return busy
   return status === 400 ? invalid : unknown
 }
+
+/** What the server refuses: a subscription, or a publish. */
+export function asDenied(error: Error): DriverError {
+  const { code, retryable } = classify(error)
+  return new DriverError(code, `nats: ${error.message}`, { retryable, cause: error })
+}

@@ -4,26 +4,27 @@ import {
   DriverError,
   type Failure,
   PushBuffer,
-  type QueueSpec,
   type Receiver,
   type ReceiverOptions,
   type Settlement,
+  type Source,
   sleep,
   systemClock,
 } from '@msgloop/core/driver'
-import type { Msg } from '@nats-io/transport-node'
 import type { Connection } from './connection.js'
 import { buried, type Copy, givenBack, movedTo } from './copies.js'
-import { GRACE_MS, Intake, type Pull, SILENCE_MS } from './intake.js'
+import { FanIn, type Sweep } from './fan-in.js'
+import { Feeder } from './feeder.js'
+import { type Arrival, GRACE_MS, SILENCE_MS } from './intake.js'
+import { subjectOf } from './names.js'
 import { ACK, ask, IN_PROGRESS, leaseLost, nak, type Order, replace, settle } from './orders.js'
-import { ServerClock } from './server-clock.js'
+import { type Outlet, outletsOf, subjectFrom } from './outlets.js'
+import { recall, release } from './releases.js'
+import { EARLY_MS, ServerClock } from './server-clock.js'
 import type { Session } from './session.js'
 import { Token } from './token.js'
-import { CONSUMER, streamOf, subjectOf } from './topology.js'
-import { decode, originOf } from './wire.js'
-
-/** Later than this before it is due, a message is held back again; what we know of the server's clock is as exact. */
-const EARLY_MS = 50
+import { shownName } from './topology.js'
+import { decode } from './wire.js'
 
 /** Part of a lease that may be over when its message is seen. */
 const MARGIN = 0.1
@@ -36,23 +37,26 @@ const SOON_MS = 10
 const LONGEST_TIMEOUT_MS = 2_147_483_647
 
 /**
- * Pulls from the consumer of a queue. Its deliveries outlive its connection: they are settled over the
- * next one, while their leases last.
+ * Pulls from the consumers of a queue or subscription. Its deliveries outlive its connection: they are settled over
+ * the next one, while their leases last.
  */
 export class NatsReceiver implements Receiver<Token> {
   readonly #connection: Connection
   readonly #prefix: string
-  readonly #spec: QueueSpec
+  readonly #spec: Source
   readonly #options: ReceiverOptions
   /** The lease that the server begins with. */
   readonly #ackWaitMs: number
   readonly #session: Session
   readonly #clock: ServerClock
-  readonly #intake: Intake
+  readonly #fanIn: FanIn
+  readonly #feeder: Feeder | undefined
   /** Messages, and `undefined` to wake who waits for them. */
   readonly #inbox = new PushBuffer<Token | undefined>(systemClock)
   /** Handed over by the server, not held back, and not settled. */
   readonly #ours = new Set<Token>()
+  /** Handed over beyond the room there was, and on its way back. */
+  readonly #surplus = new Set<Token>()
   /** A receive waits for room. */
   #starved = false
   readonly #working = new Set<Promise<void>>()
@@ -63,29 +67,33 @@ export class NatsReceiver implements Receiver<Token> {
   static async open(
     connection: Connection,
     prefix: string,
-    spec: QueueSpec,
+    spec: Source,
     options: ReceiverOptions,
     signal: AbortSignal,
   ): Promise<NatsReceiver> {
     if (!(options.prefetch >= 1 && options.leaseMs > 0))
-      throw new DriverError('INVALID', `nats: queue "${spec.name}": prefetch and lease must be at least 1`)
+      throw new DriverError('INVALID', `nats: ${shownName(spec)}: prefetch and lease must be at least 1`)
     const session = await connection.open(signal)
-    const stream = streamOf(prefix, spec.name)
-    const { config } = await session.api((manager) => manager.consumers.info(stream, CONSUMER), signal)
-    if (config.deliver_subject)
-      throw new DriverError(
-        'DRIFT',
-        `nats: the consumer of queue "${spec.name}" is pushed to, not pulled from`,
-      )
-    return new NatsReceiver(connection, session, prefix, spec, options, (config.ack_wait ?? 0) / 1_000_000)
+    const outlets = outletsOf(prefix, spec)
+    const configs = await Promise.all(
+      outlets.map(async ({ stream, consumer }) => {
+        const { config } = await session.api(({ consumers }) => consumers.info(stream, consumer), signal)
+        if (!config.deliver_subject) return config
+        const what = `the consumer of ${shownName(spec)} is pushed to, not pulled from`
+        throw new DriverError('DRIFT', `nats: ${what}`)
+      }),
+    )
+    const ackWaitMs = Math.min(...configs.map(({ ack_wait = 0 }) => ack_wait / 1_000_000))
+    return new NatsReceiver(connection, session, prefix, spec, options, outlets, ackWaitMs)
   }
 
   private constructor(
     connection: Connection,
     session: Session,
     prefix: string,
-    spec: QueueSpec,
+    spec: Source,
     options: ReceiverOptions,
+    outlets: readonly Outlet[],
     ackWaitMs: number,
   ) {
     this.#connection = connection
@@ -94,47 +102,51 @@ export class NatsReceiver implements Receiver<Token> {
     this.#spec = spec
     this.#options = options
     this.#ackWaitMs = ackWaitMs
-    const stream = streamOf(prefix, spec.name)
-    this.#clock = new ServerClock(async () => {
-      const info = await session.api((manager) => manager.consumers.info(stream, CONSUMER))
-      // Servers before 2.10 do not tell the time, but when they last handed over a message: just now.
-      return String(info.ts ?? info.delivered.last_active)
-    })
-    this.#intake = new Intake({
+    const handing = outlets.filter(({ feeds }) => !feeds)
+    const feeding = outlets.filter(({ feeds }) => feeds)
+    // What is delayed here lies in the stream of the first.
+    this.#clock = ServerClock.of(session, handing[0] as Outlet)
+    const shared = {
       session,
-      stream,
-      queue: spec.name,
+      source: shownName(spec),
       inboxPrefix: connection.inboxPrefix,
-      onMessage: (message, ackSubject, askedAt) => this.#arrived(message, ackSubject, askedAt),
+      onEnd: (error: DriverError) => this.#inbox.end(error),
+    }
+    this.#fanIn = new FanIn({
+      ...shared,
+      outlets: handing,
+      isHeld: (outlet) => this.#isHeld(outlet),
+      onMessage: (arrival) => this.#arrived(arrival),
       onOver: () => this.#inbox.push(undefined),
-      onEnd: (error) => this.#inbox.end(error),
     })
+    if (feeding.length > 0)
+      this.#feeder = new Feeder({ ...shared, outlets: feeding, prefix, spec, ackWaitMs })
   }
 
   async receive(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Delivery<Token>[]> {
     if (this.#stopping) throw new DriverError('CLOSED', 'nats: the receiver was stopped')
     const until = systemClock.elapsed() + waitMs
-    let pull: Pull | undefined
+    let pull: Sweep | undefined
     for (let tries = 0; ; tries++) {
       const ready = this.#hand(await this.#inbox.take(max, 0, signal))
       if (ready.length > 0) return ready
-      if (this.#intake.withdrawing) await this.#intake.withdrawing
+      if (this.#fanIn.withdrawing) await this.#fanIn.withdrawing
       const left = until - systemClock.elapsed()
       // Without a wait it ends when the server has nothing more; all it had may have been held back.
       const more = tries === 0 || left > 0 || (waitMs === 0 && pull?.left === 0)
       if (!more || signal.aborted || this.#stopping) break
-      pull = this.#intake.current ?? this.#pull(max, left)
+      pull = this.#pull(max, left)
       if (!pull && waitMs === 0) break
       // The server ends a request in its time, and is heard of before that.
       const patience = Math.min(left + GRACE_MS, SILENCE_MS)
       const found = this.#hand(await this.#inbox.take(max, patience, signal))
       if (found.length > 0) return await this.#withRest(found, max, pull, signal)
-      if (pull) await this.#intake.check(pull)
+      await Promise.all([pull && this.#fanIn.check(pull), this.#feeder?.check()])
       // Ended at once, as when others wait for what is on its way: not asked again in a hot loop.
       if (pull?.over && pull.left > 0 && systemClock.elapsed() - pull.askedAt < SOON_MS)
         await sleep(systemClock, SOON_MS, signal)
     }
-    if (signal.aborted) void this.#intake.withdraw()
+    if (signal.aborted) this.#fanIn.rest()
     return []
   }
 
@@ -142,7 +154,7 @@ export class NatsReceiver implements Receiver<Token> {
   async #withRest(
     found: Delivery<Token>[],
     max: number,
-    pull: Pull | undefined,
+    pull: Sweep | undefined,
     signal: AbortSignal,
   ): Promise<readonly Delivery<Token>[]> {
     const until = systemClock.elapsed() + LINGER_MS
@@ -161,6 +173,7 @@ export class NatsReceiver implements Receiver<Token> {
     const failures: Failure[] = []
     const orders: Order[] = []
     const copies: (Copy & { readonly index: number })[] = []
+    const releases: { index: number; token: Token; seen: boolean }[] = []
     for (const [index, { token, verdict }] of batch.entries()) {
       if (token.settled) continue
       if (!this.#isOurs(token)) failures.push({ index, error: leaseLost() })
@@ -170,16 +183,18 @@ export class NatsReceiver implements Receiver<Token> {
         copies.push({ index, ...movedTo(token, subjectOf(this.#prefix, verdict.to), verdict.headers) })
       // Attempts mean nothing in a dead-letter queue, and its order is kept.
       else if (this.#spec.role === 'dead-letter') orders.push({ index, token, payload: nak(0) })
+      else if (token.outlet.inTurn) releases.push({ index, token, seen: true })
       else copies.push({ index, ...givenBack(token, this.#subject, true) })
     }
-    if (orders.length + copies.length === 0) return failures
+    if (orders.length + copies.length + releases.length === 0) return failures
     const session = this.#connection.current ?? (await this.#connection.open(signal))
-    const [told, replaced] = await Promise.all([
+    const failed = await Promise.all([
       settle(session, orders, signal),
       replace(session, copies, signal),
+      release(session, this.#prefix, this.#spec, releases, signal),
     ])
     this.#free(batch.map(({ token }) => token))
-    return [...failures, ...told, ...replaced]
+    return [...failures, ...failed.flat()]
   }
 
   async extend(tokens: readonly Token[], leaseMs: number): Promise<readonly Failure[]> {
@@ -216,30 +231,56 @@ export class NatsReceiver implements Receiver<Token> {
   }
 
   /** Never asks for more than there is room for. What was lost holds no place. */
-  #pull(max: number, waitMs: number): Pull | undefined {
-    const now = systemClock.elapsed()
-    if (this.#ours.size + max > this.#options.prefetch)
-      for (const token of this.#ours) if (token.until <= now) this.#ours.delete(token)
-    const room = Math.min(max, this.#options.prefetch - this.#ours.size)
+  #pull(max: number, waitMs: number): Sweep | undefined {
+    const room = this.#roomFor(max)
     this.#starved = room <= 0
-    return room > 0 ? this.#intake.pull(room, Math.max(0, waitMs)) : undefined
+    return room > 0 ? this.#fanIn.pull(room, Math.max(0, waitMs)) : undefined
   }
 
-  /** There is room where deliveries were settled. */
+  #roomFor(max: number): number {
+    const { prefetch } = this.#options
+    const now = systemClock.elapsed()
+    if (this.#ours.size + max > prefetch)
+      for (const token of this.#ours) if (token.until <= now) this.#ours.delete(token)
+    return Math.min(max, prefetch - this.#ours.size)
+  }
+
+  /** There is room where deliveries were settled, and what comes after them in their turn. */
   #free(tokens: readonly Token[]): void {
-    for (const token of tokens) if (token.settled) this.#ours.delete(token)
-    if (this.#starved) this.#inbox.push(undefined)
+    let turns = false
+    for (const token of tokens) {
+      if (!token.settled) continue
+      this.#ours.delete(token)
+      this.#surplus.delete(token)
+      turns ||= token.outlet.inTurn
+    }
+    if (this.#starved || turns) this.#inbox.push(undefined)
     this.#starved = false
   }
 
+  #isHeld(outlet: Outlet): boolean {
+    const holds = (token: Token): boolean => token.outlet === outlet && this.#isOurs(token)
+    return [...this.#ours, ...this.#surplus].some(holds)
+  }
+
   /** The server's lease began before we saw the message, but after it was asked for. */
-  #arrived(native: Msg, ackSubject: string, askedAt: number): void {
-    const origin = originOf(ackSubject)
+  #arrived(arrival: Arrival): void {
+    const { native, outlet, origin, askedAt } = arrival
     const leaseMs = Math.min(this.#options.leaseMs, this.#ackWaitMs)
     const until = Math.max(askedAt, systemClock.elapsed() - leaseMs * MARGIN) + leaseMs
-    const token = new Token(this, native, ackSubject, origin, decode(native, origin), until)
+    const subject = subjectFrom(outlet, native.subject)
+    const token = new Token(this, arrival, decode(native, origin, subject), until)
+    if (subject !== undefined && !outlet.topic?.wants(subject)) {
+      this.#also(settle(this.#session, [{ index: 0, token, payload: ACK }]))
+      return
+    }
     const heldBack = token.decoded.delayMs > 0 && origin.handed === 1
-    if (!heldBack) this.#ours.add(token)
+    if (!heldBack) (this.#roomFor(1) > 0 ? this.#ours : this.#surplus).add(token)
+    if (!outlet.inTurn || origin.handed === 1) this.#place(token)
+    else this.#also(recall(this.#session, this.#prefix, this.#spec, token).then(() => this.#place(token)))
+  }
+
+  #place(token: Token): void {
     if (token.decoded.delayMs > 0) this.#also(this.#whenDue(token))
     else this.#offer(token)
   }
@@ -259,10 +300,11 @@ export class NatsReceiver implements Receiver<Token> {
 
   #offer(token: Token): void {
     const { deliveryLimit, deadLetter, name } = this.#spec
-    if (deadLetter !== undefined && token.deliveries > (deliveryLimit ?? Number.POSITIVE_INFINITY)) {
+    if (this.#surplus.has(token)) this.#also(this.#giveBack([token]))
+    else if (deadLetter !== undefined && token.deliveries > (deliveryLimit ?? Number.POSITIVE_INFINITY))
       // Not stored, it comes again when its lease is over.
       this.#also(this.#instead(token, buried(token, subjectOf(this.#prefix, deadLetter), name)))
-    } else this.#inbox.push(token)
+    else this.#inbox.push(token)
   }
 
   #hand(tokens: readonly (Token | undefined)[]): Delivery<Token>[] {
@@ -300,7 +342,7 @@ export class NatsReceiver implements Receiver<Token> {
   }
 
   async #stop(): Promise<void> {
-    await this.#intake.withdraw()
+    await Promise.all([this.#fanIn.withdraw(), this.#feeder?.stop()])
     await briefly(Promise.all(this.#working))
     await this.#giveBack(this.#inbox.drain())
   }
@@ -309,14 +351,21 @@ export class NatsReceiver implements Receiver<Token> {
   async #giveBack(tokens: readonly (Token | undefined)[]): Promise<void> {
     const live = tokens.filter(isToken).filter((token) => this.#isOurs(token))
     if (live.length === 0 || this.#session.lost) return
+    const inTurn = live.filter(({ outlet }) => outlet.inTurn)
+    const others = live.filter(({ outlet }) => !outlet.inTurn)
+    const returns = inTurn.map((token, index) => ({ index, token, seen: false }))
     await briefly(
-      this.#spec.role === 'dead-letter'
-        ? settle(this.#session, live.map(returned))
-        : replace(
-            this.#session,
-            live.map((token, index) => ({ index, ...givenBack(token, this.#subject, false) })),
-          ),
+      Promise.all([
+        release(this.#session, this.#prefix, this.#spec, returns),
+        this.#spec.role === 'dead-letter'
+          ? settle(this.#session, others.map(returned))
+          : replace(
+              this.#session,
+              others.map((token, index) => ({ index, ...givenBack(token, this.#subject, false) })),
+            ),
+      ]),
     )
+    this.#free(live)
   }
 
   async #close(): Promise<void> {
@@ -326,7 +375,7 @@ export class NatsReceiver implements Receiver<Token> {
       await briefly(this.#connection.open().then((session) => ask(session, left.map(returned))))
     this.#closed = true
     this.#ours.clear()
-    this.#intake.close()
+    this.#fanIn.close()
   }
 }
 

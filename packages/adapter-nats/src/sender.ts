@@ -1,27 +1,39 @@
-import { DriverError, type Failure, type Outgoing, type Sender } from '@msgloop/core/driver'
+import { type Destination, DriverError, type Failure, type Outgoing, type Sender } from '@msgloop/core/driver'
 import { classify } from './errors.js'
+import { delayedSubject, streamOf, subjectOf, topicStreamOf, topicSubjectOf, turnSubject } from './names.js'
 import { judgeStored, Round } from './round.js'
 import type { Session } from './session.js'
-import { DELAY_HEADER, encode } from './wire.js'
+import { delayed, encode } from './wire.js'
+
+/** The subject that a message is published to. */
+type Route = (outgoing: Outgoing) => string
 
 export class NatsSender implements Sender {
   readonly #session: Session
   readonly #stream: string
-  readonly #subject: string
+  readonly #route: Route
+  /** Whether what a message is about is in the subject it goes to. */
+  readonly #about: boolean
 
-  constructor(session: Session, stream: string, subject: string) {
+  constructor(session: Session, prefix: string, destination: Destination) {
+    const topic = destination.kind === 'topic'
     this.#session = session
-    this.#stream = stream
-    this.#subject = subject
+    this.#stream = (topic ? topicStreamOf : streamOf)(prefix, destination.name)
+    this.#route = routeOf(prefix, destination)
+    this.#about = topic
   }
 
   async send(batch: readonly Outgoing[], signal: AbortSignal): Promise<readonly Failure[]> {
     const round = new Round(this.#session, batch.length, judgeStored, signal)
     const most = this.#session.nc.info?.max_payload ?? Number.POSITIVE_INFINITY
-    for (const [index, { message, delayMs }] of batch.entries()) {
-      const lines = encode(message, delayMs > 0 ? { [DELAY_HEADER]: String(Math.ceil(delayMs)) } : undefined)
+    for (const [index, outgoing] of batch.entries()) {
+      const { message, delayMs } = outgoing
+      const lines = encode(
+        this.#about ? { ...message, subject: undefined } : message,
+        delayMs > 0 ? delayed(delayMs) : undefined,
+      )
       if (message.body.byteLength + lines.byteLength > most) round.fail(index, tooLarge(most))
-      else round.ask(index, this.#subject, message.body, lines)
+      else round.ask(index, this.#route(outgoing), message.body, lines)
     }
     const failures = await round.done
     return failures.length === 0 ? failures : await this.#explained(failures, signal)
@@ -45,6 +57,18 @@ export class NatsSender implements Sender {
     })
     return failures.map((failure) => (isMissing(failure.error) ? { index: failure.index, error } : failure))
   }
+}
+
+function routeOf(prefix: string, destination: Destination): Route {
+  const { name } = destination
+  if (destination.kind === 'topic')
+    return ({ message }) => topicSubjectOf(prefix, name, message.subject ?? '')
+  if (destination.order === 'none') {
+    const subject = subjectOf(prefix, name)
+    return () => subject
+  }
+  return ({ message, delayMs }) =>
+    delayMs > 0 ? delayedSubject(prefix, name) : turnSubject(prefix, name, message)
 }
 
 const isMissing = (error: unknown): boolean => error instanceof DriverError && error.code === 'NOT_FOUND'

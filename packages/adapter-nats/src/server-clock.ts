@@ -1,8 +1,12 @@
 import { systemClock } from '@msgloop/core/driver'
+import type { Outlet } from './outlets.js'
+import type { Session } from './session.js'
 
 /** The server's time, as text, at some moment while this was under way. */
 export type Sample = () => Promise<string>
 
+/** Later than this before it is due, a message is held back again; what we know of the server's clock is as exact. */
+export const EARLY_MS = 50
 /** After this long the clocks may have drifted apart. */
 const FRESH_MS = 10 * 60_000
 /** A sample this quick is good enough. */
@@ -24,6 +28,15 @@ export class ServerClock {
   readonly #sample: Sample
   #bounds: Promise<Bounds> | undefined
   #takenAt = Number.NEGATIVE_INFINITY
+
+  /** Of the server that has just handed over a message of this outlet. */
+  static of(session: Session, { stream, consumer }: Outlet): ServerClock {
+    return new ServerClock(async () => {
+      const info = await session.api((manager) => manager.consumers.info(stream, consumer))
+      // Servers before 2.10 do not tell the time, but when they last handed over a message: just now.
+      return String(info.ts ?? info.delivered.last_active)
+    })
+  }
 
   constructor(sample: Sample) {
     this.#sample = sample

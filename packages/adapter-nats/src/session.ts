@@ -5,6 +5,7 @@ import {
   createInbox,
   headers,
   type Msg,
+  type MsgHdrs,
   type NatsConnection,
   PermissionViolationError,
 } from '@nats-io/transport-node'
@@ -82,11 +83,14 @@ export class Session {
   /** Publishes with an address for the answer, of which `asker` hears. */
   ask(asker: Asker, id: number, subject: string, payload: Uint8Array | string, lines?: Uint8Array): void {
     const reply = `${this.#inbox}.${id}`
-    if (lines) {
-      this.#headers.lines = lines
-      this.nc.publish(subject, payload, { reply, headers: this.#headers })
-    } else this.nc.publish(subject, payload, { reply })
+    if (lines) this.nc.publish(subject, payload, { reply, headers: this.#withLines(lines) })
+    else this.nc.publish(subject, payload, { reply })
     this.#asked.set(id, asker)
+  }
+
+  /** Publishes what nobody answers. */
+  tell(subject: string, payload: Uint8Array | string, lines: Uint8Array): void {
+    this.nc.publish(subject, payload, { headers: this.#withLines(lines) })
   }
 
   /** Lets `asker` know of refused publishes and of the end. */
@@ -103,6 +107,8 @@ export class Session {
   async api<T>(call: (manager: JetStreamManager) => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#api ??= jetstreamManager(this.nc, { checkAPI: false, timeout: API_MS })
     const work = this.#api.then(call)
+    // Each call under way listens; more than ten, as for the parts of a queue, are no leak.
+    if (signal) setMaxListeners(0, signal)
     try {
       const result = await untilAborted(untilAborted(work, this.gone), signal)
       this.#proven = true
@@ -135,6 +141,11 @@ export class Session {
 
   destroy(): void {
     this.#dialled.destroy()
+  }
+
+  #withLines(lines: Uint8Array): MsgHdrs {
+    this.#headers.lines = lines
+    return this.#headers
   }
 
   #answer(reply: Msg): void {

@@ -1,9 +1,23 @@
-import { type Drift, DriverError, type QueueSpec, type Topology } from '@msgloop/core/driver'
+import {
+  type Drift,
+  DriverError,
+  type Source,
+  type SubscriptionSpec,
+  type TopicSpec,
+  type Topology,
+} from '@msgloop/core/driver'
 import { AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream'
 import { LONGEST_DELAY_MS } from './capabilities.js'
-
-/** The one consumer of a queue's stream, which all workers share. */
-export const CONSUMER = 'msgloop'
+import {
+  arrivalSubject,
+  partitionSubject,
+  releasesSubject,
+  streamOf,
+  subjectOf,
+  topicStreamOf,
+  topicSubjectOf,
+} from './names.js'
+import { CONSUMER, type Outlet } from './outlets.js'
 
 /**
  * For how long the server drops a second copy of a moved or released message: what dies between the
@@ -15,14 +29,11 @@ const MOST_WAITING = 2_048
 
 const NANOS = 1_000_000
 
-/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: topics, order by key, dropping duplicates */
-export function asQueue(topology: Topology): QueueSpec {
+/** @throws DriverError `UNSUPPORTED` for what `capabilities` deny: dropping duplicates */
+export function checked<T extends Topology>(topology: T): T {
+  if (topology.kind === 'topic') return topology
   const unsupported = (what: string): DriverError =>
-    new DriverError('UNSUPPORTED', `nats: ${topology.kind} "${topology.name}": ${what}`, {
-      outcome: 'rejected',
-    })
-  if (topology.kind !== 'queue') throw unsupported('there are no topics here yet')
-  if (topology.order !== 'none') throw unsupported('order by key is not possible here yet')
+    new DriverError('UNSUPPORTED', `nats: ${shownName(topology)}: ${what}`, { outcome: 'rejected' })
   if (topology.dedupWindowMs > 0)
     throw unsupported(
       'the broker cannot drop duplicates for good: a restart forgets the ids of acked messages',
@@ -30,52 +41,77 @@ export function asQueue(topology: Topology): QueueSpec {
   return topology
 }
 
-/**
- * A queue's name as one token of a subject: what may not be in one, above all the dot, is written `=2E`.
- * Not `%2E`: servers before 2.12 take a percent sign in the name of a stream for a format of theirs, and
- * send ack subjects that the client cannot parse (measured on 2.9.10 and 2.10.27).
- */
-export const token = (name: string): string =>
-  name.replace(/[^A-Za-z0-9_-]/gu, (char) =>
-    [...Buffer.from(char)].map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
-  )
-
-export const streamOf = (prefix: string, queue: string): string => `${prefix}-${token(queue)}`
-export const subjectOf = (prefix: string, queue: string): string => `${prefix}.${token(queue)}`
+/** `queue "orders"`, and the like. */
+export const shownName = ({ kind, name }: Pick<Topology, 'kind' | 'name'>): string => `${kind} "${name}"`
 
 /** Fields of a stream's or consumer's configuration, as the server has them. */
 export type Settings = Readonly<Record<string, unknown>>
 
-export function streamSettings(spec: QueueSpec, prefix: string) {
+/** No limit but age could drop a message. */
+const KEPT = {
+  storage: StorageType.File,
+  discard: DiscardPolicy.New,
+  max_msgs: -1,
+  max_bytes: -1,
+  max_msg_size: -1,
+  max_msgs_per_subject: -1,
+}
+
+export const streamSettings = (topology: Topology, prefix: string) =>
+  topology.kind === 'topic' ? topicStreamSettings(topology, prefix) : ownStreamSettings(topology, prefix)
+
+/** Of a queue; of a subscription too, for what is moved to it alone. */
+function ownStreamSettings(spec: Source, prefix: string) {
   const maxAgeMs = spec.retentionMs === undefined ? 0 : Math.min(spec.retentionMs, LONGEST_DELAY_MS)
+  const ordered = {
+    subjects: [
+      arrivalSubject(prefix, spec.name),
+      partitionSubject(prefix, spec.name, '*'),
+      releasesSubject(prefix, spec.name, '*'),
+    ],
+    /** A newer note of releases takes the place of the older. */
+    allow_rollup_hdrs: true,
+  }
   return {
     name: streamOf(prefix, spec.name),
-    subjects: [subjectOf(prefix, spec.name)],
+    ...(spec.order === 'key' ? ordered : { subjects: [subjectOf(prefix, spec.name)] }),
+    ...(spec.kind === 'subscription' && { description: describe(spec) }),
     retention: RetentionPolicy.Workqueue,
-    storage: StorageType.File,
-    discard: DiscardPolicy.New,
+    ...KEPT,
     max_age: maxAgeMs * NANOS,
-    max_msgs: -1,
-    max_bytes: -1,
-    max_msg_size: -1,
-    max_msgs_per_subject: -1,
     duplicate_window: Math.min(COPY_WINDOW_MS, maxAgeMs || COPY_WINDOW_MS) * NANOS,
   }
 }
 
-/** `max_deliver` would strand a message in the stream; `backoff` would bend the delays of naks. */
-export const CONSUMER_SETTINGS = {
-  ack_policy: AckPolicy.Explicit,
-  deliver_policy: DeliverPolicy.All,
-  max_deliver: -1,
-  /** Whatever waits for a delay or a retry counts as not acked: any limit would stop the queue at so many. */
-  max_ack_pending: -1,
-}
+/** Keeps what somebody is subscribed to, until all of those have acked it. */
+const topicStreamSettings = ({ name }: TopicSpec, prefix: string) => ({
+  name: topicStreamOf(prefix, name),
+  subjects: [topicSubjectOf(prefix, name, '>')],
+  retention: RetentionPolicy.Interest,
+  ...KEPT,
+  max_age: 0,
+  duplicate_window: COPY_WINDOW_MS * NANOS,
+})
 
-export const consumerSettings = (spec: QueueSpec) => ({
+/** Several subscriptions may make the same filters, and one can be read by two names: this tells which it is. */
+const describe = ({ topic, patterns }: SubscriptionSpec): string => JSON.stringify({ topic, patterns })
+
+/** `max_deliver` would strand a message in the stream; `backoff` would bend the delays of naks. */
+export const CONSUMER_SETTINGS = { ack_policy: AckPolicy.Explicit, max_deliver: -1 }
+
+const servedBy = ({ filter, inTurn, topic }: Outlet) => ({
   ...CONSUMER_SETTINGS,
-  durable_name: CONSUMER,
-  ack_wait: ackWaitMs(spec.leaseMs) * NANOS,
+  ...(filter !== undefined && { filter_subject: filter }),
+  /** A topic may still hold, for others, what was published before the subscription was made. */
+  deliver_policy: topic ? DeliverPolicy.New : DeliverPolicy.All,
+  /** Whatever waits for a delay or a retry counts as not acked: any limit would stop the queue at so many. */
+  max_ack_pending: inTurn ? 1 : -1,
+})
+
+export const consumerSettings = (outlet: Outlet, { leaseMs }: Pick<Source, 'leaseMs'>) => ({
+  ...servedBy(outlet),
+  durable_name: outlet.consumer,
+  ack_wait: ackWaitMs(leaseMs) * NANOS,
   max_waiting: MOST_WAITING,
 })
 
@@ -115,18 +151,21 @@ function off(...fields: readonly string[]): Settings {
 }
 
 /** The lease is no setting of a queue: each receiver sets that of its deliveries. */
-export const consumerDrifts = (spec: QueueSpec, found: Settings): Drift[] =>
-  drifts(`consumer of queue "${spec.name}"`, { ...NO_CONSUMER_SETTINGS, ...CONSUMER_SETTINGS }, found)
+export const consumerDrifts = (spec: Source, outlet: Outlet, found: Settings): Drift[] =>
+  drifts(consumerName(spec, outlet), { ...NO_CONSUMER_SETTINGS, ...servedBy(outlet) }, found)
+
+export const consumerName = (spec: Source, { consumer }: Outlet): string =>
+  consumer === CONSUMER ? `consumer of ${shownName(spec)}` : `consumer "${consumer}" of ${shownName(spec)}`
 
 export function streamDrifts(
-  spec: QueueSpec,
+  topology: Topology,
   prefix: string,
   replicas: number | undefined,
   found: Settings,
 ): Drift[] {
-  const { name: _, ...wanted } = streamSettings(spec, prefix)
+  const { name: _, ...wanted } = streamSettings(topology, prefix)
   const copies = replicas === undefined ? {} : { num_replicas: replicas }
-  return drifts(`queue "${spec.name}"`, { ...NO_STREAM_SETTINGS, ...wanted, ...copies }, found)
+  return drifts(shownName(topology), { ...NO_STREAM_SETTINGS, ...wanted, ...copies }, found)
 }
 
 function drifts(object: string, wanted: Settings, found: Settings): Drift[] {
@@ -156,11 +195,11 @@ export const missing = (object: string, what: string): Drift => ({
   actual: 'missing',
 })
 
-export function driftError(queue: string, found: readonly Drift[]): DriverError {
+export function driftError(topology: Topology, found: readonly Drift[]): DriverError {
   const fields = found.map((d) => `${d.field} of ${d.object} is ${d.actual}, wanted ${d.expected}`)
   return new DriverError(
     'DRIFT',
-    `queue "${queue}" exists with other settings: ${fields.join('; ')}; connect with topology: 'verify' or 'none' to adopt it as it is`,
+    `${shownName(topology)} exists with other settings: ${fields.join('; ')}; connect with topology: 'verify' or 'none' to adopt it as it is`,
     { outcome: 'rejected' },
   )
 }

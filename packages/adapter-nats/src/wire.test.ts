@@ -41,6 +41,8 @@ describe('a message', () => {
       correlationId: 'corr-ü',
       causationId: 'cause/1',
       key: 'customer 7',
+      subject: 'order.created.eu',
+      replyTo: '_INBOX.abc',
       lane: 'high',
       expiresAt: 1_800_000_000_456,
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -184,7 +186,13 @@ describe('a message of another client', () => {
 
 describe('where a message is stored', () => {
   const parts = 'msgloop-q.msgloop.3.7.12.1795369810447808102.5'
-  const expected = { id: 'msgloop-q:7:1795369810447808102', handed: 3, storedAt: 1_795_369_810_447 }
+  const expected = {
+    id: 'msgloop-q:7:1795369810447808102',
+    stream: 'msgloop-q',
+    consumer: 'msgloop',
+    handed: 3,
+    storedAt: 1_795_369_810_447,
+  }
 
   test('is read from the subject of its acks, with and without a domain', () => {
     expect(originOf(`$JS.ACK.${parts}`)).toEqual(expected)

@@ -74,6 +74,8 @@ export function encode(message: WireMessage, more?: Readonly<Headers>): Buffer {
   add(FIELD_HEADERS.schemaVersion, message.schemaVersion)
   add(FIELD_HEADERS.causationId, message.causationId)
   add(FIELD_HEADERS.key, message.key)
+  add(FIELD_HEADERS.subject, message.subject)
+  add(FIELD_HEADERS.replyTo, message.replyTo)
   add(FIELD_HEADERS.lane, message.lane)
   add(FIELD_HEADERS.expiresAt, message.expiresAt?.toString())
   add(FIELD_HEADERS.traceparent, message.traceparent)
@@ -82,10 +84,16 @@ export function encode(message: WireMessage, more?: Readonly<Headers>): Buffer {
   return Buffer.from(`${all}\r\n`)
 }
 
+/** The driver's header of a message that waits, if it does. */
+export const delayed = (delayMs: number): Headers =>
+  delayMs > 0 ? { [DELAY_HEADER]: String(Math.ceil(delayMs)) } : {}
+
 /** Where a message is stored, as the subject says that its acks go to. */
 export interface Origin {
   /** Of this message alone, also when a stream of the same name is made anew. */
   readonly id: string
+  readonly stream: string
+  readonly consumer: string
   /** Hand-overs of this stored message by the server, this one included. */
   readonly handed: number
   /** When the server stored it, epoch ms on its clock. */
@@ -97,8 +105,11 @@ export function originOf(ackSubject: string): Origin {
   const parts = ackSubject.split('.')
   const at = parts.length > 9 ? 4 : 2
   const time = parts[at + 5] ?? ''
+  const stream = parts[at] ?? ''
   return {
-    id: originId(parts[at] ?? '', parts[at + 3] ?? '', time),
+    id: originId(stream, parts[at + 3] ?? '', time),
+    stream,
+    consumer: parts[at + 1] ?? '',
     handed: Number(parts[at + 2]) || 1,
     storedAt: Number(time.slice(0, -6)) || 0,
   }
@@ -130,9 +141,11 @@ export interface Decoded {
   readonly nativeDeath?: NativeDeath
 }
 
+/** `subject` is what it was published about, where the stream is a topic's. */
 export function decode(
   native: Pick<Msg, 'data'> & { readonly headers?: MsgHdrs | undefined },
   origin: Pick<Origin, 'id' | 'storedAt'>,
+  subject?: string,
 ): Decoded {
   const { headers, fields, dedupId } = read(native)
   const field = (name: string): string | undefined => fields.get(name.toLowerCase())
@@ -156,6 +169,10 @@ export function decode(
   if (causationId !== undefined) message.causationId = causationId
   const key = field(FIELD_HEADERS.key)
   if (key !== undefined) message.key = key
+  const about = subject ?? field(FIELD_HEADERS.subject)
+  if (about !== undefined) message.subject = about
+  const replyTo = field(FIELD_HEADERS.replyTo)
+  if (replyTo !== undefined) message.replyTo = replyTo
   const lane = field(FIELD_HEADERS.lane)
   if (lane === 'high' || lane === 'normal' || lane === 'low') message.lane = lane
   const expiresAt = count(field(FIELD_HEADERS.expiresAt))
