@@ -138,8 +138,11 @@ export const deadLetterWorkCases: readonly Case[] = [
       const queue = await t.queue()
       await deadLetterAll(t, queue, ['e1', 'e2', 'e3'])
       const shown = await t.deadNow(queue)
-      await queue.deadLetters.replay({ id: 'e2' })
       await deadLetterAll(t, queue, ['e4'])
+      await queue.deadLetters.replay({ id: 'e2' })
+      t.consume(queue, () => {
+        throw new Reject('again')
+      })
       await t.until(
         'e2 to die again',
         () => t.deadNow(queue),
