@@ -223,6 +223,8 @@ export class PartitionedReceiver implements Receiver<Token> {
       .catch((error) => this.#fail(error))
       .finally(() => {
         partition.away = undefined
+        // Pushed to before it was known to be back, it may have been told to leave again meanwhile.
+        if (partition.leaving && !this.#stopping && !this.#closing) this.#leave(partition)
       })
   }
 
