@@ -18,28 +18,32 @@ afterAll(async () => {
   await server?.stop()
 })
 
+/** Makes a queue, has four workers share it out while it fills, and waits for all that it holds. */
+async function shareOut(): Promise<void> {
+  const definition = defineQueue<number>(`shared-${randomUUID()}`, { order: 'key' })
+  const sender = await connect(server.url())
+  const workers = await Promise.all(Array.from({ length: WORKERS }, () => connect(server.url())))
+  const handled = new Set<number>()
+  for (const worker of workers)
+    worker.queue(definition).consume((n) => void handled.add(n), { concurrency: 2, onError: () => {} })
+  const queue = sender.queue(definition)
+  await queue.sendBatch(Array.from({ length: MESSAGES }, (_, n) => ({ body: n, key: `k${n}` })))
+  await expect.poll(() => handled.size, { timeout: 20_000 }).toBe(MESSAGES)
+  await Promise.all(workers.map((worker) => worker.close()))
+  await queue.delete()
+  await queue.deadLetters.queue.delete()
+  await sender.close()
+}
+
 /**
  * A partition that was pushed to while its receiver was queueing up for it, and that was then to be left again, was
- * neither left nor handed out: in one of some sixty queues messages stood still.
+ * neither left nor handed out: in one of some hundred queues messages stood still. So half the runs of this test failed.
  */
-test.concurrent.each(Array.from({ length: AT_ONCE }, (_, n) => n))(
-  'no message stands still while workers share out the partitions of new queues (%i)',
-  { timeout: 170_000 },
-  async () => {
-    for (let made = 0; made < QUEUES; made++) {
-      const definition = defineQueue<number>(`shared-${randomUUID()}`, { order: 'key' })
-      const sender = await connect(server.url())
-      const workers = await Promise.all(Array.from({ length: WORKERS }, () => connect(server.url())))
-      const handled = new Set<number>()
-      for (const worker of workers)
-        worker.queue(definition).consume((n) => void handled.add(n), { concurrency: 2, onError: () => {} })
-      const queue = sender.queue(definition)
-      await queue.sendBatch(Array.from({ length: MESSAGES }, (_, n) => ({ body: n, key: `k${n}` })))
-      await expect.poll(() => handled.size, { timeout: 20_000 }).toBe(MESSAGES)
-      await Promise.all(workers.map((worker) => worker.close()))
-      await queue.delete()
-      await queue.deadLetters.queue.delete()
-      await sender.close()
-    }
-  },
-)
+test('no message stands still while workers share out the partitions of new queues', {
+  timeout: 170_000,
+}, async () => {
+  const some = async (): Promise<void> => {
+    for (let made = 0; made < QUEUES; made++) await shareOut()
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, some))
+})
