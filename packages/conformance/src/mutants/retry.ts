@@ -108,7 +108,8 @@ export const retryMutants: readonly Mutant[] = [
       return copying(
         (copy) => copy,
         (ms) => {
-          lastDue = Math.max(lastDue, Date.now() + ms)
+          // Due in the same moment, they might pass after all.
+          lastDue = Math.max(lastDue + 20, Date.now() + ms)
           return lastDue - Date.now()
         },
       )()
