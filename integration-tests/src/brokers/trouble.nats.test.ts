@@ -53,7 +53,7 @@ describe('trouble of a real NATS', () => {
     }
   })
 
-  test('a stream that is full refuses for now: what it takes is kept, and the rest is certainly not stored', async () => {
+  test('a stream that is full refuses for now: what it takes is kept, and the rest is not stored', async () => {
     const name = `full-${randomUUID()}`
     const queue = (await broker(server.url())).queue(defineQueue<number>(name, { sendTimeout: '1s' }))
     await queue.send(0)
@@ -63,7 +63,9 @@ describe('trouble of a real NATS', () => {
     await manager.streams.update(stream, { ...config, max_msgs: 3, discard: 'new' as never })
     const results = await queue.sendBatch([1, 2, 3, 4].map((body) => ({ body })))
     expect(results.map(({ ok }) => ok)).toEqual([true, true, false, false])
-    for (const result of results) if (!result.ok) expect(result.error.outcome).toBe('rejected')
+    // Its time may end while it is being tried once more: then the outcome is not known.
+    for (const result of results)
+      if (!result.ok) expect(['rejected', 'unknown']).toContain(result.error.outcome)
     const seen: number[] = []
     const consumer = queue.consume((n) => void seen.push(n))
     await expect.poll(() => seen, { timeout: 10_000 }).toEqual([0, 1, 2])
